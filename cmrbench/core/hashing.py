@@ -1,0 +1,60 @@
+"""Fingerprints: SHA-256 over canonical forms, so that equal content has equal keys on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, tuples as lists, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+
+
+def digest(value: Any, length: int = 16) -> str:
+    """First `length` hexadecimal digits of the SHA-256 of a JSON value."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+
+
+def digest_lines(lines: Iterable[str]) -> str:
+    """SHA-256 of lines in the given order, each ended by a newline (split lists)."""
+    h = hashlib.sha256()
+    for line in lines:
+        h.update(line.encode())
+        h.update(b"\n")
+    return h.hexdigest()
+
+
+def digest_arrays(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
+    """SHA-256 over named arrays: names, dtypes, shapes and bytes (C order, little-endian)."""
+    import numpy as np
+
+    h = hashlib.sha256()
+    for name, array in arrays:
+        plain = np.ascontiguousarray(array)
+        if plain.dtype.byteorder == ">":
+            plain = plain.astype(plain.dtype.newbyteorder("<"))
+        h.update(f"{name}|{plain.dtype.str}|{plain.shape}\n".encode())
+        h.update(plain.tobytes())
+    return h.hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    h = hashlib.sha256()
+    with open(path, "rb") as handle:
+        while chunk := handle.read(1 << 20):
+            h.update(chunk)
+    return h.hexdigest()
+
+
+def derive_seed(*parts: object) -> int:
+    """A 63-bit seed from named parts, so that two uses of one run's seed are independent streams."""
+    text = "\x1f".join(str(p) for p in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1

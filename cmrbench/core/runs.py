@@ -1,0 +1,150 @@
+"""RunSpec, Record, RunResult: what was asked, one measured number, and all that came of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cmrbench.core.hashing import digest
+
+STATUSES = ("done", "failed", "timeout", "oom", "killed", "declined")
+"""How a run can end. Every status but ``done`` carries a cause; all are rows in the store."""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What was asked of one run; the *spec key* is its hash.
+
+    Attributes
+    ----------
+    method : str
+    params : tuple of (str, value)
+        Parameters that were asked for (``--set``), sorted by name; defaults are not listed.
+    preset : str
+        Name of the method preset that was applied before `params`, or ``""``.
+    dataset, dataset_fingerprint, feature_set : str
+    bits : int or None
+        Hash code length; None for real-valued methods.
+    dim : int or None
+        Asked-for dimension of the common space; None leaves it to the method.
+    seed : int
+    """
+
+    method: str
+    dataset: str
+    dataset_fingerprint: str
+    feature_set: str
+    bits: int | None = None
+    dim: int | None = None
+    seed: int = 0
+    preset: str = ""
+    params: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def spec_key(self) -> str:
+        """Hash of what was asked: the key of comparisons over time and of the gate."""
+        return digest(
+            {
+                "method": self.method,
+                "params": [list(p) for p in self.params],
+                "preset": self.preset,
+                "dataset": self.dataset_fingerprint,
+                "feature_set": self.feature_set,
+                "bits": self.bits,
+                "dim": self.dim,
+                "seed": self.seed,
+            }
+        )
+
+    @property
+    def title(self) -> str:
+        """One readable line for progress and messages."""
+        size = f" {self.bits} bits" if self.bits else (f" {self.dim}-d" if self.dim else "")
+        sets = "".join(f" {k}={v}" for k, v in self.params)
+        where = self.dataset if self.feature_set in ("", "default") else f"{self.dataset}/{self.feature_set}"
+        return f"{self.method}{size}{sets} on {where}, seed {self.seed}"
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One number: a run, a direction, a protocol, a retrieval strategy, a metric, a value.
+
+    `per_query` holds the metric's value for every query (float64, NaN where it is undefined) for the headline
+    metric, and is empty for others. `chance` is the metric's expectation under a random ranking.
+    `flags` says what a reader must know: ``label-reading`` (the ranking reads the gallery's labels),
+    ``learned-codes``, ``test-selected``.
+    """
+
+    query_modality: str
+    gallery_modality: str
+    protocol: str
+    protocol_fingerprint: str
+    gallery_codes: str
+    retrieval: str
+    metric: str
+    value: float
+    stderr: float
+    chance: float
+    n_query: int
+    n_gallery: int
+    flags: tuple[str, ...] = ()
+    per_query: tuple[float, ...] = ()
+
+    @property
+    def direction(self) -> str:
+        """``"image->text"``: query modality, then gallery modality."""
+        return f"{self.query_modality}->{self.gallery_modality}"
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """All that one run left behind: one Parquet file in the store.
+
+    Attributes
+    ----------
+    spec : RunSpec
+    run_key : str
+        Spec key plus what else could change the numbers (method source, versions, engine, evaluation plan).
+    status : str
+        One of `STATUSES`.
+    cause : str
+        One line on why the status is not ``done``.
+    trace : str
+        The traceback, or the tail of what the run printed, for a failed run.
+    info : mapping of str to str
+        Declarations of the method that reports need (title, category, group, venue, output, supervision).
+    resolved : mapping
+        All parameters with their values, defaults included.
+    seconds : mapping of str to float
+        Wall seconds by stage: ``load``, ``fit``, ``encode``, ``evaluate``, ``total``.
+    peak_rss : int
+        Peak resident memory of the run's process in bytes.
+    model_bytes : int
+        Size of the fitted method's arrays in bytes.
+    output_dim : int
+        Columns of the representations (bits for codes).
+    n_train : int
+    environment : mapping of str to str
+    warnings : tuple of str
+    created : str
+        ISO 8601, UTC.
+    records : tuple of Record
+    """
+
+    spec: RunSpec
+    run_key: str
+    status: str
+    info: Mapping[str, str]
+    resolved: Mapping[str, Any]
+    created: str
+    cause: str = ""
+    trace: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak_rss: int = 0
+    model_bytes: int = 0
+    output_dim: int = 0
+    n_train: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    records: tuple[Record, ...] = ()

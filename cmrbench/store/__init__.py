@@ -1,0 +1,1 @@
+"""The results: one Parquet file a run, one row a number."""

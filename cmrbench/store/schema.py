@@ -1,0 +1,160 @@
+"""The one table layout: a row is a record with its run's columns; a run without numbers is one row with nulls.
+
+The writer, the reader, the reports, the gate and the documentation all take their columns from here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+import pyarrow as pa
+
+from cmrbench.core.runs import Record, RunResult, RunSpec
+
+SCHEMA_VERSION = "1"
+
+_TEXTS = pa.map_(pa.string(), pa.string())
+
+RUN_FIELDS: list[tuple[str, pa.DataType, str]] = [
+    ("spec_key", pa.string(), "hash of what was asked; the key of the gate and of comparisons over time"),
+    ("run_key", pa.string(), "spec key plus method source, versions and evaluation plan; the key of resuming"),
+    ("method", pa.string(), "registered name"),
+    ("params", pa.string(), "parameters that were asked for, as JSON"),
+    ("preset", pa.string(), "method preset that was applied, or empty"),
+    ("resolved", pa.string(), "all parameters with their values, as JSON"),
+    ("dataset", pa.string(), "registered name"),
+    ("dataset_fingerprint", pa.string(), "SHA-256 over features, labels, ids and splits"),
+    ("feature_set", pa.string(), "which description of the items"),
+    ("bits", pa.int32(), "hash code length; null for real-valued methods"),
+    ("dim", pa.int32(), "asked-for dimension of the common space; null: the method's choice"),
+    ("seed", pa.int64(), "seed"),
+    ("info", _TEXTS, "what the method declares: title, category, group, venue, output, supervision"),
+    ("status", pa.string(), "done, failed, timeout, oom, killed, declined"),
+    ("cause", pa.string(), "why the status is not done"),
+    ("trace", pa.string(), "traceback or the tail of the output of a failed run"),
+    ("created", pa.string(), "ISO 8601, UTC"),
+    ("load_s", pa.float64(), "wall seconds of opening the data"),
+    ("fit_s", pa.float64(), "wall seconds of fit"),
+    ("encode_s", pa.float64(), "wall seconds of encoding all queries and gallery items"),
+    ("evaluate_s", pa.float64(), "wall seconds of ranking and measuring"),
+    ("total_s", pa.float64(), "wall seconds of the run's process"),
+    ("peak_rss", pa.int64(), "peak resident memory of the run's process, bytes"),
+    ("model_bytes", pa.int64(), "size of the fitted method's arrays, bytes"),
+    ("output_dim", pa.int32(), "columns of the representations"),
+    ("n_train", pa.int64(), "training items of the first modality"),
+    ("environment", _TEXTS, "versions, processor, threads, device"),
+    ("warnings", pa.list_(pa.string()), "warnings raised in the run"),
+]
+
+RECORD_FIELDS: list[tuple[str, pa.DataType, str]] = [
+    ("direction", pa.string(), "query modality -> gallery modality"),
+    ("query_modality", pa.string(), "modality of the queries"),
+    ("gallery_modality", pa.string(), "modality of the gallery"),
+    ("protocol", pa.string(), "protocol name within the dataset"),
+    ("protocol_fingerprint", pa.string(), "hash of the protocol's fields"),
+    ("gallery_codes", pa.string(), "function or learned"),
+    ("retrieval", pa.string(), "cosine, euclidean, inner, hamming, 2sknn, score"),
+    ("metric", pa.string(), "metric with cut-off, normalisation, mean and tie rule where not default"),
+    ("value", pa.float64(), "mean over queries"),
+    ("stderr", pa.float64(), "standard error of the mean over queries"),
+    ("chance", pa.float64(), "the same metric under a random ranking"),
+    ("n_query", pa.int64(), "queries"),
+    ("n_gallery", pa.int64(), "gallery items"),
+    ("flags", pa.list_(pa.string()), "label-reading, learned-codes, test-selected"),
+    ("per_query", pa.list_(pa.float64()), "value of every query (headline metric only)"),
+]
+
+SCHEMA = pa.schema(
+    [pa.field(n, t, metadata={"doc": d}) for n, t, d in RUN_FIELDS + RECORD_FIELDS],
+    metadata={"cmrbench_schema": SCHEMA_VERSION},
+)
+
+_STAGES = ("load", "fit", "encode", "evaluate", "total")
+
+
+def to_table(result: RunResult) -> pa.Table:
+    """The rows of one run; a run without records is one row whose record columns are null."""
+    spec = result.spec
+    run: dict[str, Any] = {
+        "spec_key": spec.spec_key,
+        "run_key": result.run_key,
+        "method": spec.method,
+        "params": json.dumps(dict(spec.params), sort_keys=True),
+        "preset": spec.preset,
+        "resolved": json.dumps(dict(result.resolved), sort_keys=True, default=str),
+        "dataset": spec.dataset,
+        "dataset_fingerprint": spec.dataset_fingerprint,
+        "feature_set": spec.feature_set,
+        "bits": spec.bits,
+        "dim": spec.dim,
+        "seed": spec.seed,
+        "info": list(result.info.items()),
+        "status": result.status,
+        "cause": result.cause,
+        "trace": result.trace,
+        "created": result.created,
+        "peak_rss": result.peak_rss,
+        "model_bytes": result.model_bytes,
+        "output_dim": result.output_dim,
+        "n_train": result.n_train,
+        "environment": list(result.environment.items()),
+        "warnings": list(result.warnings),
+    }
+    run |= {f"{stage}_s": result.seconds.get(stage) for stage in _STAGES}
+    empty = dict.fromkeys(name for name, _, _ in RECORD_FIELDS)
+    rows = [run | _record_row(r) for r in result.records] or [run | empty]
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _record_row(record: Record) -> dict[str, Any]:
+    row = {f.name: getattr(record, f.name) for f in fields(Record)}
+    return row | {"direction": record.direction, "flags": list(record.flags), "per_query": list(record.per_query)}
+
+
+def from_table(table: pa.Table) -> RunResult:
+    """The inverse of `to_table`."""
+    rows = table.to_pylist()
+    first = rows[0]
+    spec = RunSpec(
+        method=first["method"],
+        dataset=first["dataset"],
+        dataset_fingerprint=first["dataset_fingerprint"],
+        feature_set=first["feature_set"],
+        bits=first["bits"],
+        dim=first["dim"],
+        seed=first["seed"],
+        preset=first["preset"],
+        params=tuple(sorted(json.loads(first["params"]).items())),
+    )
+    return RunResult(
+        spec=spec,
+        run_key=first["run_key"],
+        status=first["status"],
+        info=dict(first["info"]),
+        resolved=json.loads(first["resolved"]),
+        created=first["created"],
+        cause=first["cause"],
+        trace=first["trace"],
+        seconds={s: first[f"{s}_s"] for s in _STAGES if first[f"{s}_s"] is not None},
+        peak_rss=first["peak_rss"],
+        model_bytes=first["model_bytes"],
+        output_dim=first["output_dim"],
+        n_train=first["n_train"],
+        environment=dict(first["environment"]),
+        warnings=tuple(first["warnings"]),
+        records=tuple(_record(row) for row in rows if row["metric"] is not None),
+    )
+
+
+def _record(row: Mapping[str, Any]) -> Record:
+    values = {f.name: row[f.name] for f in fields(Record)}
+    return Record(**values | {"flags": tuple(row["flags"] or ()), "per_query": tuple(row["per_query"] or ())})
+
+
+def concat(tables: Iterable[pa.Table]) -> pa.Table:
+    """Tables one after another; an empty table with the schema where there is none."""
+    listed = list(tables)
+    return pa.concat_tables(listed) if listed else SCHEMA.empty_table()

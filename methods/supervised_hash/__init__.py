@@ -1,0 +1,1 @@
+"""Hashing methods that learn from labels."""

@@ -1,0 +1,1 @@
+"""Real-valued methods that learn from labels."""

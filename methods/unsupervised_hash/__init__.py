@@ -1,0 +1,1 @@
+"""Hashing methods that never see a label."""

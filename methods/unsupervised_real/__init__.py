@@ -1,0 +1,1 @@
+"""Real-valued methods that never see a label."""
