@@ -1,0 +1,308 @@
+"""One run without a process around it: fit, encode, rank, measure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cmrbench.core.dataset import Dataset
+from cmrbench.core.errors import DeclinedError, MethodError
+from cmrbench.core.items import Items, concatenate
+from cmrbench.core.protocol import Protocol
+from cmrbench.core.runs import Record
+from cmrbench.core.training import training_items
+from cmrbench.method import Context, Method, MethodInfo
+from cmrbench.metrics import Metric, evaluate, from_instances, from_labels
+from cmrbench.retrieval import READS_LABELS, Encoded, rank
+
+STRATEGIES = {
+    "real": ("cosine", "euclidean", "inner", "2sknn", "score"),
+    "hash": ("hamming", "2sknn", "score"),
+}
+"""Retrieval strategies that make sense for each kind of output."""
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """What to measure after fitting.
+
+    Attributes
+    ----------
+    protocols : tuple of Protocol
+        Those that do not apply to the method's output are left out.
+    retrievals : tuple of str
+        Retrieval strategies; empty: the method's own.
+    """
+
+    protocols: tuple[Protocol, ...]
+    retrievals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Execution:
+    """What one run gave: records, wall seconds by stage, and sizes."""
+
+    records: tuple[Record, ...]
+    seconds: Mapping[str, float]
+    output_dim: int
+    n_train: int
+    model_bytes: int
+
+
+def execute(
+    method: Method,
+    dataset: Dataset,
+    context: Context,
+    plan: EvaluationPlan,
+    on_stage: Callable[[str], None] = lambda stage: None,
+) -> Execution:
+    """Fit a method on a dataset's training items and measure it under every protocol that applies.
+
+    Query and gallery are opened only after `fit` has returned.
+
+    Raises
+    ------
+    DeclinedError
+        If the method cannot be run on the dataset.
+    MethodError
+        If the method breaks its contract.
+    """
+    return _Runner(method, dataset, context, plan, on_stage).run()
+
+
+def why_not(info: MethodInfo, dataset: Dataset) -> str | None:
+    """A reason, from the declarations alone, why a method cannot be run on a dataset; None if it can."""
+    fewest, most = info.modalities
+    n = len(dataset.modalities)
+    if n < fewest or (most is not None and n > most):
+        takes = f"{fewest}" if most == fewest else f"{fewest} to {most}" if most else f"at least {fewest}"
+        return f"{info.name} takes {takes} modalities, {dataset.name}/{dataset.feature_set} has {n}"
+    if dataset.multilabel and not info.multilabel:
+        return f"{info.name} learns from items with one label each, {dataset.name} has several"
+    if info.supervision == "labels" and not dataset.classes:
+        return f"{info.name} learns from labels, {dataset.name} has none"
+    if not any(info.output in p.outputs for p in dataset.protocols):
+        return f"{dataset.name} has no protocol for {info.output} outputs"
+    return None
+
+
+@dataclass
+class _Runner:
+    method: Method
+    dataset: Dataset
+    context: Context
+    plan: EvaluationPlan
+    on_stage: Callable[[str], None]
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("load", "fit", "encode", "evaluate"), 0.0))
+    encoded: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    opened: dict[str, dict[str, Items]] = field(default_factory=dict)
+
+    def run(self) -> Execution:
+        info = self.method.info
+        reason = why_not(info, self.dataset) or self.method.declines(self.dataset)
+        if reason:
+            raise DeclinedError(reason)
+        train = self._fit()
+        records: list[Record] = []
+        for protocol in self.plan.protocols:
+            if info.output in protocol.outputs:
+                records += self._measure(protocol, train)
+        if not records:
+            raise DeclinedError(f"no protocol of {self.dataset.name} applies to {info.name}")
+        output_dim = next(iter(self.encoded.values())).shape[1]
+        n_train = len(next(iter(train.values())))
+        return Execution(tuple(records), self.seconds, output_dim, n_train, model_bytes(self.method))
+
+    def _fit(self) -> dict[str, Items]:
+        info = self.method.info
+        self.on_stage("load")
+        with _clock(self.seconds, "load"):
+            full = self.dataset.part("train")
+            val = self.dataset.part("val") if "val" in self.dataset.sizes else None
+            train, held_out = training_items(full, val, supervised=info.supervision == "labels", selects=info.selects)
+            labelled, _ = training_items(full, val, supervised=True, selects=info.selects)
+        self.on_stage("fit")
+        with _clock(self.seconds, "fit"):
+            fitted = self.method.fit(train, held_out, self.context)
+        if fitted is not self.method:
+            raise MethodError(f"{info.name}.fit must return self, it returned {type(fitted).__name__}")
+        return labelled
+
+    def _open(self, splits: Sequence[str]) -> dict[str, Items]:
+        with _clock(self.seconds, "load"):
+            for split in splits:
+                if split not in self.opened:
+                    self.opened[split] = self.dataset.part(split)
+            return {m: concatenate([self.opened[s][m] for s in splits]) for m in self.dataset.modalities}
+
+    def _encode(self, splits: Sequence[str], modality: str) -> np.ndarray:
+        """Representations of the items of `splits`, one split after another; each split is encoded once."""
+        for split in splits:
+            if (split, modality) not in self.encoded:
+                items = self._open([split])[modality]
+                self.encoded[split, modality] = self._represent(modality, items)
+        return np.concatenate([self.encoded[s, modality] for s in splits])
+
+    def _represent(self, modality: str, items: Items) -> np.ndarray:
+        self.on_stage("encode")
+        with _clock(self.seconds, "encode"):
+            if self.method.info.reads_labels:
+                assert items.labels is not None
+                array = self.method.encode_labels(modality, items.labels)
+            else:
+                array = self.method.encode(modality, items.features)
+        return checked_representations(self.method.info, modality, array, len(items), self.context.bits)
+
+    def _gallery(self, protocol: Protocol, modality: str, train: Mapping[str, Items]) -> np.ndarray | None:
+        if protocol.gallery_codes == "function":
+            return self._encode(protocol.gallery, modality)
+        learned = self.method.encode_train(modality)
+        if learned is None:
+            return None
+        items = train[modality]
+        checked_representations(self.method.info, modality, learned, len(items), self.context.bits)
+        row_of = {item: row for row, item in enumerate(items.ids.tolist())}
+        rows = [row_of.get(item) for item in self._open(protocol.gallery)[modality].ids.tolist()]
+        if None in rows:
+            return None
+        return learned[np.asarray(rows, dtype=np.intp)]
+
+    def _measure(self, protocol: Protocol, train: Mapping[str, Items]) -> list[Record]:
+        records = []
+        queries, gallery = self._open(protocol.query), self._open(protocol.gallery)
+        for strategy in self.plan.retrievals or self.method.info.retrieval:
+            for a in self.dataset.modalities:
+                for b in self.dataset.modalities:
+                    if a == b:
+                        continue
+                    codes = self._gallery(protocol, b, train)
+                    if codes is None:
+                        continue
+                    query = Encoded(a, self._encode(protocol.query, a), queries[a].labels)
+                    target = Encoded(b, codes, gallery[b].labels)
+                    seen = self._training_codes(a, train) if strategy in READS_LABELS else None
+                    records += self._record(protocol, strategy, query, target, seen, queries[a], gallery[b])
+        return records
+
+    def _training_codes(self, modality: str, train: Mapping[str, Items]) -> Encoded:
+        key = ("(training)", modality)
+        if key not in self.encoded:
+            self.encoded[key] = self._represent(modality, train[modality])
+        return Encoded(modality, self.encoded[key], train[modality].labels)
+
+    def _record(
+        self,
+        protocol: Protocol,
+        strategy: str,
+        query: Encoded,
+        target: Encoded,
+        seen: Encoded | None,
+        query_items: Items,
+        gallery_items: Items,
+    ) -> list[Record]:
+        self.on_stage("evaluate")
+        with _clock(self.seconds, "evaluate"):
+            if protocol.relevance == "instance":
+                relevance = from_instances(query_items.instances, gallery_items.instances)
+            else:
+                assert query_items.labels is not None and gallery_items.labels is not None
+                relevance = from_labels(query_items.labels, gallery_items.labels)
+            options = self.method.retrieval_options(strategy)
+            scores = rank(strategy, query, target, seen, self.method, **options)
+            result = evaluate(scores, relevance, [Metric.parse(m) for m in protocol.metrics])
+        flags = [
+            flag
+            for flag, holds in (
+                ("label-reading", strategy in READS_LABELS or self.method.info.reads_labels),
+                ("learned-codes", protocol.gallery_codes == "learned"),
+                ("test-selected", protocol.selection == "test_best"),
+            )
+            if holds
+        ]
+        return [
+            Record(
+                query_modality=query.modality,
+                gallery_modality=target.modality,
+                protocol=protocol.name,
+                protocol_fingerprint=protocol.fingerprint,
+                gallery_codes=protocol.gallery_codes,
+                retrieval=strategy,
+                metric=metric,
+                value=float(result.values[metric]),
+                stderr=float(result.stderr[metric]),
+                chance=float(result.chance[metric]),
+                n_query=len(query_items),
+                n_gallery=len(gallery_items),
+                flags=tuple(flags),
+                per_query=tuple(result.per_query[metric].tolist()) if metric == protocol.metrics[0] else (),
+            )
+            for metric in protocol.metrics
+        ]
+
+
+def checked_representations(info: MethodInfo, modality: str, array: object, n: int, bits: int | None) -> np.ndarray:
+    """The representations as they are, if they keep the contract.
+
+    Raises
+    ------
+    MethodError
+        On a wrong type, shape, dtype, NaN or infinite values, codes other than -1 and +1, or when all rows are equal.
+    """
+    who = f"{info.name} encodes {modality}"
+    if not isinstance(array, np.ndarray):
+        raise MethodError(f"{who} as {type(array).__name__}; expected a numpy array")
+    width = f"({n}, {bits})" if info.output == "hash" else f"({n}, dim)"
+    if array.ndim != 2 or len(array) != n or (info.output == "hash" and array.shape[1] != bits) or array.shape[1] == 0:
+        raise MethodError(f"{who} with shape {array.shape}; expected {width}")
+    if info.output == "hash":
+        if array.dtype.kind not in "if":
+            raise MethodError(f"{who} with dtype {array.dtype}; expected int8 codes in -1, +1")
+        bad = np.flatnonzero((np.abs(array) != 1).any(axis=1))
+        if bad.size:
+            row = array[bad[0]]
+            raise MethodError(f"{who} with {row[np.abs(row) != 1][0]!s} in row {bad[0]}; codes must be -1 or +1")
+        return array.astype(np.int8, copy=False)
+    if array.dtype.kind != "f":
+        raise MethodError(f"{who} with dtype {array.dtype}; expected float32")
+    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    if bad.size:
+        raise MethodError(f"{who} with NaN or infinite values in {bad.size} of {n} rows, first in row {bad[0]}")
+    if n > 1 and (array == array[0]).all():
+        raise MethodError(f"{who} as one and the same vector for all {n} items")
+    return array
+
+
+def model_bytes(value: object, depth: int = 0) -> int:
+    """Bytes of the arrays and tensors that a fitted method holds in its attributes."""
+    if isinstance(value, np.ndarray):
+        return int(value.nbytes)
+    if hasattr(value, "element_size") and hasattr(value, "nelement"):
+        return int(value.element_size() * value.nelement())
+    if hasattr(value, "state_dict"):
+        return model_bytes(dict(value.state_dict()), depth + 1)
+    if depth > 6:
+        return 0
+    if isinstance(value, Mapping):
+        return sum(model_bytes(v, depth + 1) for v in value.values())
+    if isinstance(value, (list, tuple)):
+        return sum(model_bytes(v, depth + 1) for v in value)
+    if hasattr(value, "__dict__") and not isinstance(value, type):
+        return sum(model_bytes(v, depth + 1) for v in vars(value).values())
+    return 0
+
+
+class _clock:  # noqa: N801
+    """Adds the wall seconds of a block to one stage."""
+
+    def __init__(self, seconds: dict[str, float], stage: str) -> None:
+        self.seconds = seconds
+        self.stage = stage
+
+    def __enter__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        self.seconds[self.stage] += time.perf_counter() - self.start
