@@ -10,11 +10,11 @@ import importlib
 import importlib.util
 import os
 import sys
+import types
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import cast
 
 from cmrbench.core.errors import CmrbenchError, PluginError, UnknownNameError
 from cmrbench.core.hashing import digest_file, digest_lines
@@ -190,10 +190,10 @@ def methods_in_file(path: Path) -> list[type[Method]]:
     ]
     if not found:
         raise PluginError(f"plugin {path} defines no subclass of cmrbench.method.Method with an info")
-    return cast("list[type[Method]]", found)
+    return found
 
 
-def _import_file(path: Path) -> object:
+def _import_file(path: Path) -> types.ModuleType:
     """Import a file under a name made of its path; a second call gives the same module."""
     resolved = path.resolve()
     name = f"cmrbench_plugin_{resolved.stem}_{digest_lines([str(resolved)])[:8]}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cmrbench.core.dataset import Dataset
-from cmrbench.core.errors import DeclinedError, MethodError
+from cmrbench.core.errors import DataError, DeclinedError, MethodError
 from cmrbench.core.items import Items, concatenate
 from cmrbench.core.protocol import Protocol
 from cmrbench.core.runs import Record
@@ -150,8 +150,7 @@ class _Runner:
         self.on_stage("encode")
         with _clock(self.seconds, "encode"):
             if self.method.info.reads_labels:
-                assert items.labels is not None
-                array = self.method.encode_labels(modality, items.labels)
+                array = self.method.encode_labels(modality, _labels(items))
             else:
                 array = self.method.encode(modality, items.features)
         return checked_representations(self.method.info, modality, array, len(items), self.context.bits)
@@ -208,8 +207,7 @@ class _Runner:
             if protocol.relevance == "instance":
                 relevance = from_instances(query_items.instances, gallery_items.instances)
             else:
-                assert query_items.labels is not None and gallery_items.labels is not None
-                relevance = from_labels(query_items.labels, gallery_items.labels)
+                relevance = from_labels(_labels(query_items), _labels(gallery_items))
             options = self.method.retrieval_options(strategy)
             scores = rank(strategy, query, target, seen, self.method, **options)
             result = evaluate(scores, relevance, [Metric.parse(m) for m in protocol.metrics])
@@ -241,6 +239,12 @@ class _Runner:
             )
             for metric in protocol.metrics
         ]
+
+
+def _labels(items: Items) -> np.ndarray:
+    if items.labels is None:
+        raise DataError(f"the protocol compares labels, but the {items.modality} items have none")
+    return items.labels
 
 
 def checked_representations(info: MethodInfo, modality: str, array: object, n: int, bits: int | None) -> np.ndarray:

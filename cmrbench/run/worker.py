@@ -1,0 +1,207 @@
+"""The process of one run: carries it out and sends back progress and the result, nothing else.
+
+Everything that a method can do wrong happens in here: the parent reads its result as Arrow bytes, its output from a
+pipe, and its end from the system.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import parent_process
+from typing import Any
+
+from cmrbench.core.errors import CmrbenchError, DeclinedError
+from cmrbench.core.runs import RunResult
+from cmrbench.run.plan import PlannedRun
+
+PROGRESS, RESULT = b"P", b"R"
+_MOST_WARNINGS = 20
+
+
+def main(
+    planned: PlannedRun,
+    results: Connection,
+    output: Connection,
+    max_memory: int | None,
+    settings: Mapping[str, str],
+) -> None:
+    """Entry point of the process."""
+    os.setsid()
+    os.environ.update(settings)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for stream in (1, 2):
+        os.dup2(output.fileno(), stream)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False, errors="replace")
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False, errors="replace")
+    faulthandler.enable(file=sys.stderr)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    _limit(max_memory)
+    result = carry_out(planned, _Progress(results))
+    results.send_bytes(RESULT + _to_bytes(result))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Leave at once: a method's threads or exit handlers must not hold the result back.
+    os._exit(0)
+
+
+def carry_out(planned: PlannedRun, progress: Any = lambda done, total, note: None) -> RunResult:
+    """Carry out a run in this process; whatever the method does wrong ends in the result's status."""
+    start = time.perf_counter()
+    status, cause, trace = "done", "", ""
+    execution = None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        try:
+            execution = _execute(planned, progress)
+        except DeclinedError as error:
+            status, cause = "declined", str(error)
+        except BaseException as error:
+            status = "oom" if is_out_of_memory(error) else "failed"
+            cause, trace = describe_error(error), traceback.format_exc()
+    seconds = dict(execution.seconds) if execution else {}
+    return RunResult(
+        spec=planned.spec,
+        run_key=planned.run_key,
+        status=status,
+        info=planned.info,
+        resolved=planned.resolved,
+        created=now(),
+        cause=cause,
+        trace=trace,
+        seconds=seconds | {"total": time.perf_counter() - start},
+        peak_rss=peak_rss(),
+        model_bytes=execution.model_bytes if execution else 0,
+        output_dim=execution.output_dim if execution else 0,
+        n_train=execution.n_train if execution else 0,
+        environment=_environment(planned),
+        warnings=tuple(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in caught))[:_MOST_WARNINGS],
+        records=execution.records if execution else (),
+    )
+
+
+def _execute(planned: PlannedRun, progress: Any) -> Any:
+    from threadpoolctl import threadpool_limits
+
+    from cmrbench.data import load_catalogue, load_dataset
+    from cmrbench.method import Context
+    from cmrbench.run.execute import EvaluationPlan, execute
+
+    if planned.torch:
+        import torch
+
+        torch.set_num_threads(planned.threads)
+    with threadpool_limits(planned.threads):
+        spec = planned.spec
+        cls = planned.ref.load()
+        catalogue = load_catalogue(planned.catalogue_files)
+        dataset = load_dataset(planned.dataset_name, spec.feature_set, catalogue=catalogue, **planned.dataset_params)
+        if dataset.fingerprint != spec.dataset_fingerprint:
+            raise CmrbenchError(f"{dataset.name} changed while the run was waiting; start again")
+        context = Context(
+            seed=spec.seed,
+            bits=spec.bits,
+            dim=spec.dim,
+            device=planned.device,
+            n_classes=len(dataset.classes),
+            progress=progress,
+        )
+        plan = EvaluationPlan(tuple(dataset.protocol(p) for p in planned.protocols), planned.retrievals)
+        return execute(cls(**planned.resolved), dataset, context, plan, lambda stage: progress(0, 0, stage))
+
+
+class _Progress:
+    """Sends a method's progress to the parent, a few times a second at most."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.last = 0.0
+        self.note = ""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        now = time.perf_counter()
+        if now - self.last < 0.2 and not (total == 0 and note != self.note):
+            return
+        self.last, self.note = now, note
+        message = json.dumps({"done": int(done), "total": int(total), "note": str(note)[:80]})
+        self.connection.send_bytes(PROGRESS + message.encode())
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os.killpg(0, signal.SIGKILL)
+
+
+def _limit(max_memory: int | None) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if max_memory:
+        # Private writable memory only: libraries mapped from files do not count. The parent watches what is resident.
+        base = _data_size()
+        resource.setrlimit(resource.RLIMIT_DATA, (base + max_memory, resource.RLIM_INFINITY))
+
+
+def _data_size() -> int:
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as lines:
+            for line in lines:
+                if line.startswith("VmData:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception means that memory ran out (numpy, torch on CPU or CUDA, Python itself)."""
+    text = f"{type(error).__name__} {error}".lower()
+    return isinstance(error, MemoryError) or any(
+        mark in text for mark in ("outofmemory", "out of memory", "can't allocate memory", "cannot allocate memory")
+    )
+
+
+def describe_error(error: BaseException) -> str:
+    """One line: the method's own words, or the exception's type and text."""
+    text = " ".join(str(error).split()) or "no message"
+    return text if isinstance(error, CmrbenchError) else f"{type(error).__name__}: {text}"
+
+
+def peak_rss() -> int:
+    """Peak resident memory of this process in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) * (1 if sys.platform == "darwin" else 1024)
+
+
+def now() -> str:
+    """The time in ISO 8601, UTC, to the millisecond."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _environment(planned: PlannedRun) -> Mapping[str, str]:
+    from cmrbench.run.environment import describe
+
+    return describe(planned.device, planned.threads)
+
+
+def _to_bytes(result: RunResult) -> bytes:
+    import pyarrow as pa
+
+    from cmrbench.store.schema import to_table
+
+    table = to_table(result)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
