@@ -1,1 +1,69 @@
-"""The command line: parse, call, print."""
+"""The command line: parse, call, print. No logic, and nothing heavy imported before a command needs it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import typer
+
+from cmrbench.cli.check import check_command
+from cmrbench.cli.data import app as data_app
+from cmrbench.cli.eval import evaluate_command
+from cmrbench.cli.gate import gate_command
+from cmrbench.cli.list import app as list_app
+from cmrbench.cli.list import status_command
+from cmrbench.cli.new import new_command
+from cmrbench.cli.report import report_command
+from cmrbench.cli.run import run_command
+from cmrbench.core.errors import CmrbenchError
+
+app = typer.Typer(
+    name="cmrbench",
+    help="Benchmark and leaderboards for cross-modal retrieval.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run_command)
+app.command("report")(report_command)
+app.command("gate")(gate_command)
+app.command("eval")(evaluate_command)
+app.add_typer(list_app, name="list")
+app.add_typer(data_app, name="data")
+app.command("check")(check_command)
+app.command("new")(new_command)
+app.command("status")(status_command)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from cmrbench import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Benchmark and leaderboards for cross-modal retrieval."""
+
+
+def main() -> None:
+    """Entry point: runs the app; an error that a user can mend is one sentence and an exit code."""
+    import warnings
+
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except CmrbenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    if category.__module__.startswith("cmrbench"):
+        print(f"warning: {message}", file=sys.stderr)

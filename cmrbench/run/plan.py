@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cmrbench.core.dataset import Dataset
@@ -93,11 +93,12 @@ def plan_runs(request: RunRequest, table: MethodTable, catalogue_files: Sequence
     datasets = _load_datasets(request, catalogue_files)
     _check_settings(request, classes, datasets)
     device = resolve_device(request.device)
+    files = tuple(map(str, catalogue_files))
     return [
-        run
+        replace(run, catalogue_files=files)
         for dataset in datasets.values()
         for name, cls in classes.items()
-        for run in _runs_of(request, table.ref(name), cls, dataset, device, tuple(map(str, catalogue_files)))
+        for run in _runs_of(request, table.ref(name), cls, dataset, device)
     ]
 
 
@@ -171,62 +172,51 @@ def _runs_of(request: RunRequest, ref: MethodRef, cls: type[Method], dataset: Da
     retrievals = _retrievals(request, cls)
     protocols = tuple(p for p in dataset.protocols if info.output in p.outputs)
     hashing = info.output == "hash"
-    source = source_digest(cls)
     where = device if info.torch else "cpu"
-    runs = []
-    for bits in request.bits if hashing else (None,):
-        for seed in request.seeds[:1] if info.deterministic else request.seeds:
-            spec = RunSpec(
-                method=info.name,
-                dataset=dataset.name,
-                dataset_fingerprint=dataset.fingerprint,
-                feature_set=dataset.feature_set,
-                bits=bits,
-                dim=None if hashing else request.dim,
-                seed=seed,
-                preset=preset,
-                params=tuple(sorted(asked.items())),
-            )
-            key = digest(
-                {
-                    "spec": spec.spec_key,
-                    "resolved": json.loads(json.dumps(resolved, default=str)),
-                    "source": source,
-                    "engine": engine_digest(),
-                    "versions": versions(),
-                    "protocols": [p.fingerprint for p in protocols],
-                    "retrievals": list(retrievals),
-                    "device": where,
-                    "threads": request.threads,
-                },
-                length=24,
-            )
-            runs.append(
-                PlannedRun(
-                    spec=spec,
-                    run_key=key,
-                    ref=ref,
-                    info={
-                        "title": info.title,
-                        "category": info.category,
-                        "group": info.group,
-                        "venue": info.venue,
-                        "output": info.output,
-                        "supervision": info.supervision,
-                    },
-                    resolved=resolved,
-                    dataset_name=dataset.name.split("[")[0],
-                    dataset_params=dict(request.settings.get(dataset.name.split("[")[0], {})),
-                    protocols=tuple(p.name for p in protocols),
-                    retrievals=retrievals,
-                    device=where,
-                    threads=request.threads,
-                    torch=info.torch,
-                    catalogue_files=catalogue_files,
-                    declined=why_not(info, dataset) or "",
-                )
-            )
-    return runs
+    ingredients = {
+        "resolved": json.loads(json.dumps(resolved, default=str)),
+        "source": source_digest(cls),
+        "engine": engine_digest(),
+        "versions": versions(),
+        "protocols": [p.fingerprint for p in protocols],
+        "retrievals": list(retrievals),
+        "device": where,
+        "threads": request.threads,
+    }
+    base = dataset.name.split("[")[0]
+    specs = [
+        RunSpec(
+            method=info.name,
+            dataset=dataset.name,
+            dataset_fingerprint=dataset.fingerprint,
+            feature_set=dataset.feature_set,
+            bits=bits,
+            dim=None if hashing else request.dim,
+            seed=seed,
+            preset=preset,
+            params=tuple(sorted(asked.items())),
+        )
+        for bits in (request.bits if hashing else (None,))
+        for seed in (request.seeds[:1] if info.deterministic else request.seeds)
+    ]
+    return [
+        PlannedRun(
+            spec=spec,
+            run_key=digest({"spec": spec.spec_key} | ingredients, length=24),
+            ref=ref,
+            info={f: getattr(info, f) for f in ("title", "category", "group", "venue", "output", "supervision")},
+            resolved=resolved,
+            dataset_name=base,
+            dataset_params=dict(request.settings.get(base, {})),
+            protocols=tuple(p.name for p in protocols),
+            retrievals=retrievals,
+            device=where,
+            threads=request.threads,
+            torch=info.torch,
+            declined=why_not(info, dataset) or "",
+        )
+        for spec in specs
+    ]
 
 
 def _preset(request: RunRequest, cls: type[Method], dataset: Dataset) -> str:

@@ -1,0 +1,105 @@
+"""A user's strings are parsed here, once: lists, durations, sizes, settings; and what tab completion offers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from cmrbench.core.errors import UsageError
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_UNITS |= {"ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+def names(text: str | None, option: str) -> tuple[str, ...]:
+    """``"a,b"`` as ``("a", "b")``; an empty part is an error."""
+    if text is None:
+        return ()
+    parts = [p.strip() for p in text.split(",")]
+    if not all(parts):
+        raise UsageError(f"{option} {text!r} holds an empty name: separate names by single commas")
+    return tuple(parts)
+
+
+def integers(text: str | None, option: str) -> tuple[int, ...]:
+    """``"16,32"`` as ``(16, 32)``."""
+    try:
+        return tuple(int(p) for p in names(text, option))
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r}: expected whole numbers separated by commas, such as 16,32") from error
+
+
+def duration(text: str | None, option: str = "--timeout") -> float | None:
+    """Seconds of ``"30m"``, ``"1h30m"``, ``"90s"``, ``"90"``; ``"none"`` is no limit."""
+    if text is None or text == "none":
+        return None
+    match = _DURATION.fullmatch(text.strip().lower())
+    if not match or not any(match.groups()):
+        raise UsageError(f"{option} {text!r}: expected a duration such as 90s, 30m or 1h30m, or none")
+    hours, minutes, seconds = (float(g or 0) for g in match.groups())
+    total = hours * 3600 + minutes * 60 + seconds
+    if total <= 0:
+        raise UsageError(f"{option} must be more than 0, not {text!r}")
+    return total
+
+
+def size(text: str | None, option: str = "--max-memory") -> int | None:
+    """Bytes of ``"8GiB"``, ``"512MB"``, ``"1000000"``; ``"none"`` is no limit."""
+    if text is None or text == "none":
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", text.strip().lower())
+    if not match:
+        raise UsageError(f"{option} {text!r}: expected a size such as 8GiB or 512MB, or none")
+    total = int(float(match[1]) * _UNITS[match[2] or ""])
+    if total <= 0:
+        raise UsageError(f"{option} must be more than 0, not {text!r}")
+    return total
+
+
+def settings(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """``["lcm.k=50"]`` as ``{"lcm": {"k": 50}}``; values are read as YAML scalars and lists."""
+    import yaml
+
+    found: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        match = re.fullmatch(r"([\w-]+)\.(\w+)=(.*)", text, flags=re.DOTALL)
+        if not match:
+            raise UsageError(f"--set {text!r}: expected NAME.PARAMETER=VALUE, such as lcm.k=50")
+        name, parameter, value = match.groups()
+        if parameter in found.get(name, {}):
+            raise UsageError(f"--set gives {name}.{parameter} twice")
+        try:
+            found.setdefault(name, {})[parameter] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {text!r}: the value cannot be read") from error
+    return found
+
+
+def complete_methods(incomplete: str) -> Iterator[str]:
+    """Registered methods that go on from the last name of a comma-separated list."""
+    from cmrbench.registry import load_methods
+
+    yield from _continue(incomplete, load_methods().names())
+
+
+def complete_datasets(incomplete: str) -> Iterator[str]:
+    """Registered datasets that go on from the last name of a comma-separated list."""
+    from cmrbench.data import load_catalogue
+
+    yield from _continue(incomplete, load_catalogue().names())
+
+
+def complete_suites(incomplete: str) -> Iterator[str]:
+    """The project's suites."""
+    from cmrbench.run.suites import suites
+
+    yield from _continue(incomplete, suites())
+
+
+def _continue(incomplete: str, known: Sequence[str] | dict[str, Any]) -> Iterator[str]:
+    before, comma, last = incomplete.rpartition(",")
+    for name in known:
+        if name.startswith(last) and name not in before.split(","):
+            yield f"{before}{comma}{name}"
