@@ -1,0 +1,52 @@
+"""What an array must be before anything is measured; every refusal names the argument and the row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cmrbench.core.errors import DataError
+
+
+def first_row(bad: np.ndarray) -> int:
+    """Index of the first row of `bad` that holds a True."""
+    return int(np.argmax(bad.reshape(len(bad), -1).any(axis=1)))
+
+
+def matrix(array: Any, name: str) -> np.ndarray:
+    """`array` as a 2-d numeric array with at least one row and column, all of it finite."""
+    values = np.asarray(array)
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{name} must hold numbers, got dtype {values.dtype}")
+    if values.ndim != 2:
+        raise DataError(f"{name} must be 2-d, one row an item, got shape {values.shape}")
+    if not values.size:
+        raise DataError(f"{name} is empty: shape {values.shape}")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        row = first_row(~np.isfinite(values))
+        raise DataError(f"{name} holds NaN or infinity, first in row {row}")
+    return values
+
+
+def same_width(query: np.ndarray, gallery: np.ndarray) -> None:
+    """Refuse query and gallery representations of different width."""
+    if query.shape[1] != gallery.shape[1]:
+        raise DataError(
+            f"query and gallery must have equally many columns, got {query.shape[1]} and {gallery.shape[1]}"
+        )
+
+
+def whole_numbers(array: Any, name: str) -> np.ndarray:
+    """`array` as int64; floats are taken if they are whole (MATLAB and CSV files store labels so)."""
+    values = np.asarray(array)
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{name} must hold whole numbers, got dtype {values.dtype}")
+    if not values.size:
+        raise DataError(f"{name} are empty: shape {values.shape}")
+    if values.dtype.kind == "f":
+        bad = ~np.isfinite(values) | (values != np.floor(values)) | (np.abs(values) > 2**53)
+        if bad.any():
+            row = first_row(bad)
+            raise DataError(f"{name} must hold whole numbers, got {values[row].tolist()} in row {row}")
+    return values.astype(np.int64)

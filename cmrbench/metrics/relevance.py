@@ -1,0 +1,131 @@
+"""Relevance: which gallery items answer which query, block by block and never as a whole matrix."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cmrbench.core.errors import DataError
+from cmrbench.metrics.checks import first_row, whole_numbers
+
+
+class Relevance(ABC):
+    """Which gallery items are relevant to which query."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """Number of queries and of gallery items."""
+
+    @abstractmethod
+    def block(self, start: int, stop: int) -> np.ndarray:
+        """Relevance of all gallery items to the queries from `start` up to `stop`: bool (rows, n_gallery)."""
+
+
+@dataclass(frozen=True, eq=False)
+class _SameNumber(Relevance):
+    query: np.ndarray  # (n_query,) int64
+    gallery: np.ndarray  # (n_gallery,) int64
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.query), len(self.gallery)
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        equal: np.ndarray = self.query[start:stop, None] == self.gallery[None, :]
+        return equal
+
+
+@dataclass(frozen=True, eq=False)
+class _SharedLabel(Relevance):
+    query: np.ndarray  # (words, n_query) uint64
+    gallery: np.ndarray  # (words, n_gallery) uint64
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.query.shape[1], self.gallery.shape[1]
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        shared = np.zeros((stop - start, self.shape[1]), dtype=bool)
+        for q, g in zip(self.query, self.gallery, strict=True):
+            shared |= (q[start:stop, None] & g[None, :]) != 0
+        return shared
+
+
+def from_labels(query_labels: Any, gallery_labels: Any) -> Relevance:
+    """Relevance by labels: an item is relevant to a query if the two share at least one.
+
+    Parameters
+    ----------
+    query_labels, gallery_labels : array
+        Both class numbers, ``(n,)`` from 0 up, or both multi-hot, ``(n, C)`` of 0 and 1 with any number C of labels.
+        A row without a label is relevant to nothing.
+
+    Raises
+    ------
+    DataError
+        If one of them is neither, is empty, or the two do not fit each other.
+    """
+    q = _labels(query_labels, "query labels")
+    g = _labels(gallery_labels, "gallery labels")
+    if q.ndim != g.ndim:
+        raise DataError(
+            "query labels and gallery labels must both be class numbers (1-d) or both be multi-hot (2-d), "
+            f"got shapes {q.shape} and {g.shape}"
+        )
+    if q.ndim == 1:
+        return _SameNumber(q, g)
+    if q.shape[1] != g.shape[1]:
+        raise DataError(
+            f"query labels and gallery labels must have equally many columns, got {q.shape[1]} and {g.shape[1]}"
+        )
+    return _SharedLabel(pack_bits(q != 0), pack_bits(g != 0))
+
+
+def from_instances(query_instances: Any, gallery_instances: Any) -> Relevance:
+    """Relevance by instance: an item is relevant to a query if both carry the same instance id.
+
+    Parameters
+    ----------
+    query_instances, gallery_instances : array of str or int, shape (n,)
+    """
+    q, g = np.asarray(query_instances), np.asarray(gallery_instances)
+    for name, ids in (("query instances", q), ("gallery instances", g)):
+        if ids.ndim != 1 or not len(ids):
+            raise DataError(f"{name} must be a 1-d array with at least one id, got shape {ids.shape}")
+        if ids.dtype.kind not in "iuUS":
+            raise DataError(f"{name} must be strings or whole numbers, got dtype {ids.dtype}")
+    if (q.dtype.kind in "iu") != (g.dtype.kind in "iu"):
+        raise DataError(f"query and gallery instances must be of one kind, got dtypes {q.dtype} and {g.dtype}")
+    _, numbers = np.unique(np.concatenate([q, g]), return_inverse=True)
+    return _SameNumber(numbers[: len(q)], numbers[len(q) :])
+
+
+def pack_bits(bits: np.ndarray) -> np.ndarray:
+    """Pack bool (n, C) into 64-bit words, word-major: uint64 (ceil(C / 64), n)."""
+    octets = np.packbits(bits, axis=1, bitorder="little")
+    padded = np.zeros((len(bits), -(-octets.shape[1] // 8) * 8), dtype=np.uint8)
+    padded[:, : octets.shape[1]] = octets
+    return np.ascontiguousarray(padded.view(np.uint64).T)
+
+
+def _labels(labels: Any, name: str) -> np.ndarray:
+    values = whole_numbers(labels, name)
+    if values.ndim == 1:
+        if values.min() < 0:
+            row = first_row(values < 0)
+            raise DataError(f"{name} must be class numbers from 0 up, got {values[row]} in row {row}")
+    elif values.ndim == 2:
+        bad = (values != 0) & (values != 1)
+        if bad.any():
+            row = first_row(bad)
+            raise DataError(
+                f"{name} with two dimensions must be multi-hot (0 and 1), got {values[row][bad[row]][0]} in row {row}; "
+                "give class numbers as a 1-d array"
+            )
+    else:
+        raise DataError(f"{name} must be class numbers (1-d) or multi-hot (2-d), got shape {values.shape}")
+    return values

@@ -1,0 +1,195 @@
+"""Scores: how near every gallery item is to a query, block by block and never as a whole matrix."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cmrbench.core.errors import DataError
+from cmrbench.metrics.checks import first_row, matrix, same_width
+from cmrbench.metrics.relevance import pack_bits
+
+
+class Scores(ABC):
+    """Similarities of queries and gallery items; larger is nearer.
+
+    Attributes
+    ----------
+    levels : int or None
+        Scores that are whole numbers from 0 up to ``levels - 1`` say so: they are counted instead of sorted.
+    """
+
+    levels: int | None = None
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """Number of queries and of gallery items."""
+
+    @abstractmethod
+    def block(self, start: int, stop: int) -> np.ndarray:
+        """Scores of all gallery items for the queries from `start` up to `stop`: (rows, n_gallery), float or signed."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Given(Scores):
+    values: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.values.shape[0], self.values.shape[1]
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        return self.values[start:stop]
+
+
+@dataclass(frozen=True, eq=False)
+class _Products(Scores):
+    """``2 q.g - offset(g)`` or plain ``q.g``, over the distinct gallery rows.
+
+    BLAS does not promise that equal rows get equal products (the edge of a tile is summed in another order), so
+    equal rows are multiplied once: items with one representation tie exactly, whatever the library does.
+    """
+
+    query: np.ndarray  # (n_query, d)
+    gallery: np.ndarray  # (distinct, d)
+    item: np.ndarray | None  # gallery item -> distinct row; None: all rows are distinct
+    offset: np.ndarray | None = None  # (distinct,)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.query), len(self.gallery if self.item is None else self.item)
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        products: np.ndarray = self.query[start:stop] @ self.gallery.T
+        if self.offset is not None:
+            products -= self.offset
+        return products if self.item is None else products[:, self.item]
+
+
+@dataclass(frozen=True, eq=False)
+class _Hamming(Scores):
+    query: np.ndarray  # (words, n_query) uint64
+    gallery: np.ndarray  # (words, n_gallery) uint64
+    levels: int  # bits + 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.query.shape[1], self.gallery.shape[1]
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        agreeing = np.full((stop - start, self.shape[1]), self.levels - 1, dtype=np.int32)
+        for q, g in zip(self.query, self.gallery, strict=True):
+            agreeing -= popcount(q[start:stop, None] ^ g[None, :])
+        return agreeing
+
+
+def cosine(query: Any, gallery: Any) -> Scores:
+    """Cosine similarity of representations (n, d); a zero row has similarity 0 to everything.
+
+    Computed in float32, or in float64 if one of the arrays is float64 or wide integers. A query's scores come from one
+    matrix product a block, so another block size can move their last bits.
+    """
+    q, g = _pair(query, gallery)
+    return _Products(_normalised(q), *_distinct(_normalised(g)))
+
+
+def inner(query: Any, gallery: Any) -> Scores:
+    """Inner product of representations (n, d); precision as in `cosine`.
+
+    Raises
+    ------
+    DataError
+        If the rows are so long that a product could overflow.
+    """
+    q, g = _pair(query, gallery)
+    longest = [float(np.sqrt(np.einsum("ij,ij->i", a, a, dtype=np.float64).max())) for a in (q, g)]
+    if not longest[0] * longest[1] < float(np.finfo(q.dtype).max) / 4:
+        raise DataError(f"inner products of rows with norms up to {longest[0]:.3g} and {longest[1]:.3g} overflow")
+    return _Products(q, *_distinct(g))
+
+
+def euclidean(query: Any, gallery: Any) -> Scores:
+    """Euclidean distance of representations (n, d), nearest first.
+
+    The score is ``2 q.g - |g|^2`` in float64, which orders the gallery as ``-|q - g|`` does; the gallery's mean is
+    subtracted from both sides first, so that a common offset costs no digits.
+    """
+    q, g = (a.astype(np.float64) for a in _pair(query, gallery))
+    mean = g.mean(axis=0)
+    rows, item = _distinct(g)
+    q, rows = q - mean, rows - mean
+    squares = np.einsum("ij,ij->i", rows, rows)
+    if not np.isfinite(squares).all() or not np.isfinite(np.einsum("ij,ij->i", q, q)).all():
+        raise DataError("the squared Euclidean distances overflow; scale the representations")
+    return _Products(2 * q, rows, item, squares)
+
+
+def hamming(query: Any, gallery: Any) -> Scores:
+    """Hamming distance of codes (n, bits) in {-1, +1}, nearest first; the score is the number of agreeing bits.
+
+    Raises
+    ------
+    DataError
+        If a value is neither -1 nor +1; the message names the array and the row.
+    """
+    q, g = matrix(query, "query"), matrix(gallery, "gallery")
+    same_width(q, g)
+    return _Hamming(pack_codes(q, "query"), pack_codes(g, "gallery"), q.shape[1] + 1)
+
+
+def given(scores: Any) -> Scores:
+    """Scores (n_query, n_gallery) that are already there, larger is nearer."""
+    values = matrix(scores, "scores")
+    return _Given(values.astype(np.int64) if values.dtype.kind in "bu" else values)
+
+
+def pack_codes(codes: np.ndarray, name: str) -> np.ndarray:
+    """Pack codes (n, bits) in {-1, +1} into words, uint64 (words, n)."""
+    positive = codes == 1
+    bad = ~(positive | (codes == -1))
+    if bad.any():
+        row = first_row(bad)
+        value = codes[row][bad[row]][0]
+        hint = "; write bits b as 2 b - 1" if value == 0 else ""
+        raise DataError(f"{name} must be codes of -1 and +1, got {value:g} in row {row}{hint}")
+    return pack_bits(positive)
+
+
+def popcount(words: np.ndarray) -> np.ndarray:
+    """Number of set bits of each uint64, as uint8."""
+    if hasattr(np, "bitwise_count"):  # numpy 2
+        counts: np.ndarray = np.bitwise_count(words)
+    else:
+        octets = np.ascontiguousarray(words).view(np.uint8).reshape(*words.shape, 8)
+        counts = _BITS_OF_BYTE[octets].sum(axis=-1, dtype=np.uint8)
+    return counts
+
+
+_BITS_OF_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
+
+
+def _pair(query: Any, gallery: Any) -> tuple[np.ndarray, np.ndarray]:
+    q, g = matrix(query, "query"), matrix(gallery, "gallery")
+    same_width(q, g)
+    dtype = np.result_type(q, g, np.float32)  # float32 unless an array holds more digits
+    return q.astype(dtype, copy=False), g.astype(dtype, copy=False)
+
+
+def _normalised(rows: np.ndarray) -> np.ndarray:
+    # Dividing by the largest entry first keeps very long and very short rows from over- and underflow.
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    scaled = rows / np.where(largest > 0, largest, 1)
+    norms = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))[:, None]
+    unit: np.ndarray = scaled / np.where(norms > 0, norms, 1)
+    return unit
+
+
+def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    folded = np.ascontiguousarray(rows + rows.dtype.type(0))  # -0 becomes +0, so that equal rows have equal bytes
+    as_bytes = folded.view(np.dtype((np.void, folded.dtype.itemsize * folded.shape[1]))).ravel()
+    _, first, item = np.unique(as_bytes, return_index=True, return_inverse=True)
+    return (rows, None) if len(first) == len(rows) else (rows[first], item.ravel())
