@@ -1,0 +1,100 @@
+"""Leaderboards as one self-contained HTML page without scripts; every text is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from itertools import groupby
+
+from cmrbench.report.model import LEGEND, Cell, Column, Leaderboard, Row, superscript
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #1a1a1a; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }
+th, td { padding: .2rem .6rem; text-align: right; white-space: nowrap; }
+thead tr:last-child th { border-bottom: 1px solid; }
+th.text, td.text { text-align: left; white-space: normal; }
+tr.group th { text-align: left; font-style: italic; font-weight: normal; border-top: 1px solid #999; }
+.spread { color: #666; font-size: .85em; }
+.second { text-decoration: underline; }
+.facts, .notes { color: #444; font-size: .9em; }
+@media (prefers-color-scheme: dark) {
+  body { background: #161616; color: #e6e6e6; }
+  .facts, .notes, .spread { color: #aaa; }
+}
+"""
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>cmrbench leaderboards</title>
+<style>{style}</style>
+</head>
+<body>
+<h1>Leaderboards</h1>
+{sections}
+</body>
+</html>
+"""
+
+
+def document(leaderboards: Sequence[Leaderboard]) -> str:
+    """The page."""
+    return _PAGE.format(style=_STYLE, sections="\n".join(_section(board) for board in leaderboards))
+
+
+def _section(board: Leaderboard) -> str:
+    width = 3 + len(board.columns) + 2
+    body = []
+    for group in board.groups:
+        body.append(f'<tr class="group"><th colspan="{width}">{escape(group.title)}</th></tr>')
+        body += [_row(row) for row in group.rows]
+    facts = " · ".join(f"{escape(name)}: {escape(value)}" for name, value in board.facts)
+    notes = "\n".join(f"<li>{escape(superscript(n.mark))} {escape(n.text)}</li>" for n in board.notes)
+    return "\n".join(
+        [
+            f"<section>\n<h2>{escape(board.title)}</h2>",
+            f'<p class="facts">{facts}</p>',
+            f'<div class="wide"><table>\n<thead>\n{_head(board.columns)}\n</thead>\n<tbody>',
+            *body,
+            "</tbody>\n</table></div>",
+            f'<p class="notes">{escape(LEGEND)} Best <b>bold</b>, second <span class="second">underlined</span>.</p>',
+            f'<ul class="notes">\n{notes}\n</ul>' if notes else "",
+            "</section>",
+        ]
+    )
+
+
+def _head(columns: Sequence[Column]) -> str:
+    sized = any(c.size for c in columns)
+    deep = ' rowspan="2"' if sized else ""
+    tasks = [(task, len(list(same))) for task, same in groupby(c.task for c in columns)]
+    first = [f'<th class="text"{deep}>{name}</th>' for name in ("Method", "Category", "Source")]
+    first += [f'<th colspan="{n}">{escape(task)}</th>' for task, n in tasks]
+    first += [f"<th{deep}>Fit (s)</th>", f"<th{deep}>Peak (MiB)</th>"]
+    lines = [f"<tr>{''.join(first)}</tr>"]
+    if sized:
+        lines.append(f"<tr>{''.join(f'<th>{escape(c.size)}</th>' for c in columns)}</tr>")
+    return "\n".join(lines)
+
+
+def _row(row: Row) -> str:
+    texts = (" ".join([row.title, *row.marks]), row.group, row.source)
+    cells = [f'<td class="text">{escape(text)}</td>' for text in texts]
+    cells += [f"<td>{_cell(cell)}</td>" for cell in row.cells]
+    cells += [f"<td>{row.fit}</td>", f"<td>{row.peak}</td>"]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _cell(cell: Cell) -> str:
+    number = escape(cell.number)
+    if cell.rank == "best":
+        number = f"<b>{number}</b>"
+    elif cell.rank == "second":
+        number = f'<span class="second">{number}</span>'
+    spread = f' <span class="spread">{cell.spread}</span>' if cell.spread else ""
+    return f"{number}{spread}{superscript(cell.note)}"

@@ -1,0 +1,30 @@
+"""Leaderboards as JSON, for programs: unrounded numbers, null where there is none."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from cmrbench.report.model import Leaderboard
+
+FORMAT = 1
+"""Raised when a field changes its meaning."""
+
+
+def document(leaderboards: Sequence[Leaderboard]) -> str:
+    """``{"format": 1, "leaderboards": [...]}`` with the fields of `Leaderboard`, facts as an object."""
+    boards = [asdict(board) | {"facts": dict(board.facts)} for board in leaderboards]
+    return json.dumps(_finite({"format": FORMAT, "leaderboards": boards}), indent=2, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return value

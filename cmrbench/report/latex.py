@@ -1,0 +1,105 @@
+"""Leaderboards as LaTeX tables in the manner of booktabs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from cmrbench.report.model import LEGEND, Cell, Column, Leaderboard, Note, Row
+
+_SPECIAL = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': r"\textquotedbl{}",
+        "[": "{[}",  # a row end takes a bracket or a star that follows it for its own argument
+        "*": "{*}",
+        "→": r"$\rightarrow$",
+        "×": r"$\times$",
+        "±": r"$\pm$",
+        "—": "---",
+        "–": "--",
+        "·": r"$\cdot$",
+        "…": r"\ldots{}",
+        "†": r"\dag{}",
+        "‡": r"\ddag{}",
+        "§": r"\S{}",
+        "¶": r"\P{}",
+    }
+    | {character: f"\\{character}" for character in "&%$#_{}"}
+    | {digit: f"\\textsuperscript{{{i}}}" for i, digit in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
+)
+
+
+def document(leaderboards: Sequence[Leaderboard]) -> str:
+    """One ``table`` environment for each leaderboard; needs the packages booktabs and textcomp, and T1 fonts."""
+    head = "% \\usepackage{booktabs}\n% \\usepackage[T1]{fontenc}\n"
+    return head + "\n".join(_table(board) for board in leaderboards)
+
+
+def escape(text: str) -> str:
+    """Text without any command: special characters by their names."""
+    return text.translate(_SPECIAL)
+
+
+def _table(board: Leaderboard) -> str:
+    n = len(board.columns)
+    facts = "; ".join(f"{name}: {value}" for name, value in board.facts)
+    lines = [
+        r"\begin{table*}[t]",
+        r"\centering\small",
+        f"\\caption{{{escape(board.title)}. {escape(facts)}.}}",
+        f"\\begin{{tabular}}{{lll{'r' * n}rr}}",
+        r"\toprule",
+        *_head(board.columns),
+        r"\midrule",
+    ]
+    for i, group in enumerate(board.groups):
+        if i:
+            lines.append(r"\midrule")
+        lines.append(f"\\multicolumn{{{n + 5}}}{{l}}{{\\textit{{{escape(group.title)}}}}} \\\\")
+        lines += [_row(row) for row in group.rows]
+    lines += [r"\bottomrule", r"\end{tabular}", "", r"\smallskip\raggedright\footnotesize"]
+    lines.append(escape(LEGEND) + r" Best \textbf{bold}, second \underline{underlined}.")
+    lines += [_note(note) for note in board.notes]
+    return "\n".join([*lines, r"\end{table*}", ""])
+
+
+def _head(columns: Sequence[Column]) -> list[str]:
+    if not any(c.size for c in columns):
+        return [" & ".join(["Method", "Category", "Source", *(escape(c.task) for c in columns), *_COSTS]) + r" \\"]
+    cells, rules, start = ["", "", ""], [], 4
+    for task, same in groupby(c.task for c in columns):
+        width = len(list(same))
+        cells.append(f"\\multicolumn{{{width}}}{{c}}{{{escape(task)}}}")
+        rules.append(f"\\cmidrule(lr){{{start}-{start + width - 1}}}")
+        start += width
+    sizes = ["Method", "Category", "Source", *(escape(c.size) for c in columns), *_COSTS]
+    return [" & ".join([*cells, "", ""]) + r" \\", " ".join(rules), " & ".join(sizes) + r" \\"]
+
+
+_COSTS = ("Fit (s)", "Peak (MiB)")
+
+
+def _note(note: Note) -> str:
+    mark = f"\\textsuperscript{{{note.mark}}}" if note.mark.isdigit() else escape(note.mark)
+    return f"\\\\ {mark} {escape(note.text)}"
+
+
+def _row(row: Row) -> str:
+    texts = (" ".join([row.title, *row.marks]), row.group, row.source)
+    return " & ".join([*map(escape, texts), *map(_cell, row.cells), escape(row.fit), escape(row.peak)]) + r" \\"
+
+
+def _cell(cell: Cell) -> str:
+    number = escape(cell.number)
+    if cell.rank == "best":
+        number = f"\\textbf{{{number}}}"
+    elif cell.rank == "second":
+        number = f"\\underline{{{number}}}"
+    spread = f" {{\\scriptsize {escape(cell.spread)}}}" if cell.spread else ""
+    return number + spread + (f"\\textsuperscript{{{cell.note}}}" if cell.note else "")

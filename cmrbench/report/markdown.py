@@ -1,0 +1,54 @@
+"""Leaderboards as Markdown (GitHub's tables): best bold, second underlined."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from cmrbench.report.model import LEGEND, Cell, Leaderboard, Row, superscript
+
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+def document(leaderboards: Sequence[Leaderboard]) -> str:
+    """All leaderboards, one section each, ended by a newline."""
+    return "\n\n".join(_section(board) for board in leaderboards) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text that Markdown prints as it is: no markup, no HTML, no cell border, no mention of a user."""
+    marked = re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text).translate(_ENTITIES)
+    return re.sub(r"(?<!\w)@", "&#64;", marked)
+
+
+def _section(board: Leaderboard) -> str:
+    head = ["Method", "Category", "Source"]
+    head += [escape(f"{c.task} {c.size}".strip()) for c in board.columns] + ["Fit (s)", "Peak (MiB)"]
+    rule = [":--"] * 3 + ["--:"] * (len(head) - 3)
+    lines = [f"### {escape(board.title)}", "", " · ".join(f"{escape(k)}: {escape(v)}" for k, v in board.facts), ""]
+    lines += [_line(head), _line(rule)]
+    for group in board.groups:
+        lines.append(_line([f"*{escape(group.title)}*"] + [""] * (len(head) - 1)))
+        lines += [_line(_row(row)) for row in group.rows]
+    lines += ["", f"{LEGEND} Best **bold**, second <u>underlined</u>."]
+    if board.notes:
+        lines += ["", *(f"- {escape(superscript(note.mark))} {escape(note.text)}" for note in board.notes)]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _row(row: Row) -> list[str]:
+    name = " ".join([escape(row.title), *row.marks])
+    return [name, escape(row.group), escape(row.source), *map(_cell, row.cells), row.fit, row.peak]
+
+
+def _cell(cell: Cell) -> str:
+    number = escape(cell.number)
+    if cell.rank == "best":
+        number = f"**{number}**"
+    elif cell.rank == "second":
+        number = f"<u>{number}</u>"
+    return f"{number} {cell.spread}".strip() + superscript(cell.note)

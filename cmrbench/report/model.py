@@ -1,0 +1,180 @@
+"""A leaderboard as a value: what the renderers print, with nothing left to decide but the typography."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+DIGITS = 3
+"""Digits after the point, as in the survey's tables; ranks are taken on the printed digits."""
+
+DASH = "—"
+AVERAGE = "average"
+LEGEND = (
+    "Numbers are means over seeds, ± the sample standard deviation where there are several seeds. Ranks go by the "
+    "printed digits; baselines and rows that read gallery labels are shown for comparison and not ranked."
+)
+
+
+@dataclass(frozen=True)
+class TableKey:
+    """What all numbers of one leaderboard share; numbers that differ in any of it are never put side by side."""
+
+    dataset: str
+    dataset_fingerprint: str
+    feature_set: str
+    output: str
+    protocol: str
+    protocol_fingerprint: str
+    gallery_codes: str
+    metric: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of numbers: the mean over `directions`, at one code length.
+
+    Attributes
+    ----------
+    task : str
+        ``"image → text"``, ``"image → all"`` (mean over all galleries) or ``"average"``.
+    directions : tuple of str
+        The directions that are averaged, as records name them (``"image->text"``).
+    bits : int or None
+        Hash code length; None in tables of real-valued methods.
+    """
+
+    task: str
+    directions: tuple[str, ...]
+    bits: int | None = None
+
+    @property
+    def size(self) -> str:
+        """``"16 bits"``, or empty."""
+        return "" if self.bits is None else f"{self.bits} bits"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number with its spread, or a word that says why there is none.
+
+    Attributes
+    ----------
+    mean, std : float or None
+        Over seeds; `std` (divisor n - 1) is None for fewer than two seeds.
+    seeds : int
+        How many seeds the mean is taken over.
+    word : str
+        Shown instead of a number: ``"timeout"``, ``"declined"``, ``"NaN"``, or a dash where nothing was asked.
+    rank : str
+        ``"best"``, ``"second"`` or empty.
+    note : int
+        Number of the footnote, 0 for none.
+    """
+
+    mean: float | None = None
+    std: float | None = None
+    seeds: int = 0
+    word: str = DASH
+    rank: str = ""
+    note: int = 0
+
+    @property
+    def number(self) -> str:
+        """The mean as printed, or the word."""
+        return self.word if self.mean is None else f"{self.mean:.{DIGITS}f}"
+
+    @property
+    def spread(self) -> str:
+        """``"±0.012"``, or empty."""
+        return "" if self.std is None else f"±{self.std:.{DIGITS}f}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method in one setting, ranked by one retrieval strategy.
+
+    Attributes
+    ----------
+    title : str
+        ``"LCM k=100 + 2sknn"``: the method's title, what was set, and the strategy where it is not the usual one.
+    method, group, source : str
+        Registered name, sub-group in the survey, venue and year.
+    cells : tuple of Cell
+        One for each column of the leaderboard.
+    flags : tuple of str
+        As in records: ``"label-reading"``, ``"learned-codes"``, ``"test-selected"``, ``"transductive"``.
+    marks : tuple of str
+        Symbols behind the title, explained in the leaderboard's notes.
+    fit_seconds : float or None
+        Wall seconds of `fit`, mean over seeds, at the longest code.
+    peak_bytes : int or None
+        Peak resident memory of the run's process, largest over seeds, at the longest code.
+    ranked : bool
+        Whether the row can be best or second.
+    """
+
+    title: str
+    method: str = ""
+    group: str = ""
+    source: str = ""
+    cells: tuple[Cell, ...] = ()
+    flags: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+    fit_seconds: float | None = None
+    peak_bytes: int | None = None
+    ranked: bool = True
+
+    @property
+    def fit(self) -> str:
+        """Fit seconds as printed."""
+        if self.fit_seconds is None:
+            return DASH
+        return f"{self.fit_seconds:.1f}" if self.fit_seconds < 100 else f"{self.fit_seconds:.0f}"
+
+    @property
+    def peak(self) -> str:
+        """Peak memory in MiB as printed."""
+        return DASH if self.peak_bytes is None else f"{self.peak_bytes / 2**20:.0f}"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of one category of the survey's taxonomy."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Note:
+    """A mark (``"†"``, ``"(quick)"``, ``"1"``) and what it means. Digits number the footnotes of cells."""
+
+    mark: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """One table: what it is about, its columns, its rows by category, and what its marks mean."""
+
+    key: TableKey
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    columns: tuple[Column, ...]
+    groups: tuple[Group, ...]
+    notes: tuple[Note, ...]
+
+    @property
+    def rows(self) -> Iterator[Row]:
+        """All rows, in the order of the table."""
+        for group in self.groups:
+            yield from group.rows
+
+
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def superscript(number: int | str) -> str:
+    """A footnote number in superscript digits; empty for 0; other marks unchanged."""
+    return str(number).translate(_SUPERSCRIPTS) if number else ""

@@ -1,0 +1,132 @@
+"""Leaderboards on a terminal (Rich): cut into panels of columns where the screen is too narrow for all."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from cmrbench.report.build import leaderboards
+from cmrbench.report.model import LEGEND, Cell, Leaderboard, superscript
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+WIDTH = 100
+"""Columns of a text document."""
+
+_NAME_WIDTH = 30
+_PADDING = 2
+
+
+def print_leaderboards(console: Console, table: pa.Table) -> None:
+    """Print the headline leaderboards of a results table (schema of `cmrbench.store.schema`)."""
+    print_boards(console, leaderboards(table))
+
+
+def document(leaderboards: Sequence[Leaderboard]) -> str:
+    """Plain text, 100 columns wide: ``*best*``, ``_second_``."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    console = Console(file=out, width=WIDTH, force_terminal=False, color_system=None, legacy_windows=False)
+    print_boards(console, leaderboards)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def print_boards(console: Console, boards: Sequence[Leaderboard]) -> None:
+    """Print leaderboards; bold and underlined on a terminal, ``*best*`` and ``_second_`` elsewhere."""
+    from rich.text import Text
+
+    styled = console.is_terminal
+    for board in boards:
+        console.print(Text(board.title, style="bold"))
+        console.print(Text(" · ".join(f"{name}: {value}" for name, value in board.facts), style="dim"))
+        for panel in _panels(board, console.width, styled):
+            console.print()
+            console.print(panel)
+        for note in board.notes:
+            console.print(Text(f"{superscript(note.mark)} {note.text}", style="dim"))
+        console.print()
+    if boards:
+        ranks = "Best bold, second underlined." if styled else "*Best*, _second_."
+        console.print(Text(f"{LEGEND} {ranks}", style="dim"))
+
+
+def _panels(board: Leaderboard, width: int, styled: bool) -> list[Table]:
+    """The columns in order, as many to a panel as fit; the code lengths of a task stay together if they can."""
+    from rich.cells import cell_len
+
+    columns = _Columns(board, styled)
+    name = min(_NAME_WIDTH, max(cell_len(" ".join([row.title, *row.marks])) for row in board.rows)) + _PADDING
+    room = max(width - name, 1)
+    tasks = [[i for i, _ in same] for _, same in groupby(enumerate(columns.tasks), key=lambda pair: pair[1])]
+    blocks = [[i] for i in range(len(columns.tasks))] if any(columns.room(t) > room for t in tasks) else tasks
+    panels: list[list[int]] = [[]]
+    for block in blocks:
+        if panels[-1] and columns.room(panels[-1] + block) > room:
+            panels.append([])
+        panels[-1] += block
+    return [columns.table(panel) for panel in panels]
+
+
+class _Columns:
+    """What a leaderboard prints to the right of the methods: its cells, fit seconds and peak memory."""
+
+    def __init__(self, board: Leaderboard, styled: bool) -> None:
+        self.board = board
+        self.tasks = [c.task for c in board.columns] + ["Fit", "Peak"]
+        self.heads = [f"{c.task}\n{c.size}".strip() for c in board.columns] + ["Fit\n(s)", "Peak\n(MiB)"]
+        self.cells: list[list[Text]] = [[_cell(cell, styled) for cell in row.cells] for row in board.rows]
+        for line, row in zip(self.cells, board.rows, strict=True):
+            line += [_dim(row.fit), _dim(row.peak)]
+
+    def room(self, panel: Sequence[int]) -> int:
+        """Screen columns that these columns take."""
+        from rich.cells import cell_len
+
+        widths = [
+            max([cell_len(part) for part in self.heads[i].split("\n")] + [line[i].cell_len for line in self.cells])
+            for i in panel
+        ]
+        return sum(widths) + _PADDING * len(widths)
+
+    def table(self, panel: Sequence[int]) -> Table:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
+        table.add_column(Text("Method"), max_width=_NAME_WIDTH, overflow="fold")
+        for i in panel:
+            table.add_column(Text(self.heads[i]), justify="right", no_wrap=True)
+        lines = iter(self.cells)
+        for group in self.board.groups:
+            table.add_row(Text(group.title, style="italic dim"))
+            for row in group.rows:
+                line = next(lines)
+                table.add_row(Text(" ".join([row.title, *row.marks])), *(line[i] for i in panel))
+            table.add_section()
+        return table
+
+
+def _dim(text: str) -> Text:
+    from rich.text import Text
+
+    return Text(text, style="dim")
+
+
+def _cell(cell: Cell, styled: bool) -> Text:
+    from rich.text import Text
+
+    number = cell.number
+    if not styled and cell.rank:
+        number = f"*{number}*" if cell.rank == "best" else f"_{number}_"
+    text = Text(number, style={"best": "bold", "second": "underline"}.get(cell.rank, "") if styled else "")
+    if cell.spread:
+        text.append(f" {cell.spread}", style="not bold not underline dim")
+    return text.append(superscript(cell.note), style="not bold not underline")
