@@ -71,10 +71,17 @@ def settings(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
         if parameter in found.get(name, {}):
             raise UsageError(f"--set gives {name}.{parameter} twice")
         try:
-            found.setdefault(name, {})[parameter] = yaml.safe_load(value)
+            found.setdefault(name, {})[parameter] = _number(yaml.safe_load(value))
         except yaml.YAMLError as error:
             raise UsageError(f"--set {text!r}: the value cannot be read") from error
     return found
+
+
+def _number(value: Any) -> Any:
+    """YAML takes ``1e-3`` for text; people mean a number."""
+    if isinstance(value, str) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+", value):
+        return float(value)
+    return [_number(v) for v in value] if isinstance(value, list) else value
 
 
 def complete_methods(incomplete: str) -> Iterator[str]:

@@ -1,0 +1,137 @@
+"""The store: whole files or none, and foreign ones left alone."""
+
+import os
+import subprocess
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from cmrbench.core.errors import StoreError
+from cmrbench.core.runs import Record, RunResult, RunSpec
+from cmrbench.store.schema import SCHEMA, from_table, to_table
+from cmrbench.store.store import Store, StoreWarning
+
+
+def make_result(key="k1", status="done", value=0.5, **spec):
+    asked = {"method": "cca", "dataset": "emoji", "dataset_fingerprint": "f", "feature_set": "c", "seed": 1} | spec
+    record = Record(
+        query_modality="image",
+        gallery_modality="text",
+        protocol="all-test",
+        protocol_fingerprint="p",
+        gallery_codes="function",
+        retrieval="cosine",
+        metric="mAP@all",
+        value=value,
+        stderr=0.01,
+        chance=0.1,
+        n_query=2,
+        n_gallery=3,
+        flags=("label-reading",),
+        per_query=(0.25, 0.75),
+    )
+    return RunResult(
+        spec=RunSpec(**asked, params=(("reg", 0.1),)),
+        run_key=key,
+        status=status,
+        info={"title": "CCA"},
+        resolved={"reg": 0.1, "dim": None},
+        created="2026-01-01T00:00:00.000+00:00",
+        cause="" if status == "done" else "it broke",
+        seconds={"fit": 1.5, "total": 2.0},
+        environment={"numpy": "2"},
+        warnings=("careful",),
+        records=(record,) if status == "done" else (),
+    )
+
+
+@pytest.mark.parametrize("status", ["done", "failed"])
+def test_a_result_survives_the_round_trip(status):
+    result = make_result(status=status)
+    back = from_table(to_table(result))
+    assert to_table(back).equals(to_table(result))
+    assert back.spec == result.spec
+    assert [vars(r) for r in back.records] == [vars(r) for r in result.records]
+
+
+def test_every_column_is_documented():
+    assert all(field.metadata.get(b"doc") for field in SCHEMA)
+
+
+def test_write_status_table(tmp_path):
+    store = Store(tmp_path / "results")
+    assert store.status("k1") is None
+    store.prepare()
+    store.write(make_result("k1"))
+    store.write(make_result("k2", status="failed"))
+    assert (store.status("k1"), store.status("k2")) == ("done", "failed")
+    assert store.table().column("run_key").to_pylist() == ["k1", "k2"]
+    assert store.table(["status"]).to_pylist() == [{"status": "done"}, {"status": "failed"}]
+    assert sorted(p.name for p in store.runs.iterdir()) == ["k1.parquet", "k2.parquet"]
+
+
+def test_a_later_result_replaces_the_earlier_one(tmp_path):
+    store = Store(tmp_path)
+    store.write(make_result("k", status="failed"))
+    store.write(make_result("k", value=0.7))
+    assert store.table().column("value").to_pylist() == [0.7]
+
+
+def test_an_empty_store_is_an_empty_table(tmp_path):
+    assert Store(tmp_path).table().num_rows == 0
+    assert Store(tmp_path).table(["method"]).schema.names == ["method"]
+
+
+@pytest.mark.parametrize("kind", ["truncated", "foreign", "empty", "text"])
+def test_a_file_that_is_not_a_result_is_named_and_left_out(tmp_path, kind):
+    store = Store(tmp_path)
+    good = store.write(make_result("good"))
+    bad = store.runs / "bad.parquet"
+    if kind == "truncated":
+        bad.write_bytes(good.read_bytes()[:-200])
+    elif kind == "foreign":
+        pq.write_table(pa.table({"status": ["done"], "y": [2]}), bad)
+    else:
+        bad.write_bytes(b"" if kind == "empty" else b"hello")
+    with pytest.warns(StoreWarning, match=r"bad\.parquet is left out"):
+        table = store.table()
+    assert table.column("run_key").to_pylist() == ["good"]
+    with pytest.warns(StoreWarning):
+        assert store.result("bad") is None
+
+
+def test_a_folder_that_is_a_file_is_one_sentence(tmp_path):
+    (tmp_path / "results").write_text("x")
+    with pytest.raises(StoreError, match=r"results folder .*results cannot be written to"):
+        Store(tmp_path / "results").prepare()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a read-only or small file system needs root")
+class TestRealFileSystems:
+    @pytest.fixture
+    def small(self, tmp_path):
+        folder = tmp_path / "small"
+        folder.mkdir()
+        made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True)
+        if made.returncode:
+            pytest.skip(f"this system does not let tests mount a tmpfs: {made.stderr.decode().strip()}")
+        yield folder
+        subprocess.run(["umount", "-l", str(folder)], check=False)
+
+    def test_a_read_only_folder(self, small):
+        subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+        with pytest.raises(StoreError, match="Read-only file system"):
+            Store(small).prepare()
+
+    def test_a_full_folder_keeps_what_it_has(self, small):
+        store = Store(small)
+        store.prepare()
+        store.write(make_result("first"))
+        (small / "filler").write_bytes(b"\0" * 24_000)
+        with pytest.raises(StoreError, match="No space left on device"):
+            for i in range(10):
+                store.write(make_result(f"more{i}"))
+        assert store.status("first") == "done"
+        assert not list(store.runs.glob(".tmp-*"))
+        assert all(status == "done" for status in store.table().column("status").to_pylist())
