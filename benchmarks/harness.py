@@ -3,7 +3,7 @@
     python benchmarks/harness.py [--repeats 5] [--skip-suite]
 
 (a) start-up of ``cmrbench --help`` against ``python -c "import typer, rich"``, alternating, medians;
-(b) wall time of a run minus load, fit, encode and evaluate inside it, for a numpy and for a torch method: the median of
+(b) wall time of a run minus fit, encode and evaluate inside it, for a numpy and for a torch method: the median of
     several runs in one call, and of a call of one run (where the libraries are loaded for that run alone);
 (c) wall time and peak memory of ``cmrbench run --suite quick`` into an empty folder.
 
@@ -46,7 +46,7 @@ def start_up(repeats: int) -> tuple[float, float]:
 
 
 def overhead(method: str, seeds: int) -> list[float]:
-    """Seconds of every run that are neither load, fit, encode nor evaluate."""
+    """Seconds of every run that are neither fit, encode nor evaluate."""
     import cmrbench
 
     with tempfile.TemporaryDirectory() as folder:
@@ -54,7 +54,7 @@ def overhead(method: str, seeds: int) -> list[float]:
         start = time.perf_counter()
         subprocess.run([*command, "--results", folder], check=True, capture_output=True)
         wall = time.perf_counter() - start
-        stages = ("load_s", "fit_s", "encode_s", "evaluate_s")
+        stages = ("fit_s", "encode_s", "evaluate_s")
         rows = cmrbench.results(folder, columns=["run_key", "total_s", *stages]).to_pylist()
     runs = {r["run_key"]: r for r in rows}.values()
     if seeds == 1:

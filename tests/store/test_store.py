@@ -107,6 +107,11 @@ def test_a_folder_that_is_a_file_is_one_sentence(tmp_path):
         Store(tmp_path / "results").prepare()
 
 
+def _fill(store):
+    for i in range(10):
+        store.write(make_result(f"more{i}"))
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a read-only or small file system needs root")
 class TestRealFileSystems:
     @pytest.fixture
@@ -130,8 +135,7 @@ class TestRealFileSystems:
         store.write(make_result("first"))
         (small / "filler").write_bytes(b"\0" * 24_000)
         with pytest.raises(StoreError, match="No space left on device"):
-            for i in range(10):
-                store.write(make_result(f"more{i}"))
+            _fill(store)
         assert store.status("first") == "done"
         assert not list(store.runs.glob(".tmp-*"))
         assert all(status == "done" for status in store.table().column("status").to_pylist())
