@@ -1,1 +1,39 @@
-"""data"""
+"""Datasets: the catalogue, readers, and prepared splits in the cache. Names are imported when they are first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cmrbench.data.catalogue import Catalogue, load_catalogue
+    from cmrbench.data.imports import import_dataset
+    from cmrbench.data.prepared import load_dataset, split_name
+    from cmrbench.data.synthetic import make_synthetic
+    from cmrbench.data.verify import verify_dataset
+
+_HOME = {
+    "Catalogue": "catalogue",
+    "import_dataset": "imports",
+    "load_catalogue": "catalogue",
+    "load_dataset": "prepared",
+    "make_synthetic": "synthetic",
+    "split_name": "prepared",
+    "verify_dataset": "verify",
+}
+
+__all__ = [
+    "Catalogue",
+    "import_dataset",
+    "load_catalogue",
+    "load_dataset",
+    "make_synthetic",
+    "split_name",
+    "verify_dataset",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

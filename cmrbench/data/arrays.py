@@ -1,0 +1,128 @@
+"""Arrays from files that others made: opened without pickle, with limits, and converted only where nothing is lost."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cmrbench.core.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.lib.npyio import NpzFile
+
+MAX_UNPACKED_BYTES = 64 << 30
+
+
+@contextmanager
+def open_npz(path: Path) -> Iterator[NpzFile]:
+    """An .npz opened without pickle; whatever numpy cannot read in it is one sentence that names the file.
+
+    Raises
+    ------
+    DataError
+        If it is no .npz, holds pickled objects, or would unpack to more than 64 GiB.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(info.file_size for info in archive.infolist())
+        if unpacked > MAX_UNPACKED_BYTES:
+            raise DataError(f"{path} would unpack to {unpacked:,} bytes; at most {MAX_UNPACKED_BYTES:,} are read")
+        with np.load(path, allow_pickle=False) as arrays:
+            yield arrays
+    except (zipfile.BadZipFile, ValueError, EOFError, KeyError) as error:
+        raise DataError(f"{path} is not a readable .npz of plain arrays: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def as_features(array: np.ndarray, file: str, modality: str) -> tuple[np.ndarray, str]:
+    """Features as float32 with a note on what was done to them.
+
+    float64 is rounded to float32 and the note says so. Integers are taken where float32 holds them exactly.
+
+    Raises
+    ------
+    DataError
+        If the array has not two dimensions, is not numeric, overflows, or would lose integer digits.
+    """
+    where = f"{file}: {modality} features"
+    if array.ndim != 2 or 0 in array.shape:
+        raise DataError(f"{where} must have the shape (items, columns), got {array.shape}")
+    if array.dtype.kind not in "fiu":
+        raise DataError(f"{where} must be real numbers, got dtype {array.dtype}")
+    with np.errstate(over="ignore"):
+        features = array.astype(np.float32)
+    if array.dtype.kind in "iu":
+        exact = features.astype(np.float64) == array
+        if not exact.all():
+            row, column = np.argwhere(~exact)[0]
+            raise DataError(
+                f"{where}: row {row} holds {array[row, column]}, which float32 cannot; store them as floating point"
+            )
+        return features, f"{modality}: {array.dtype} as float32, exactly"
+    overflow = np.isinf(features) & np.isfinite(array)
+    if overflow.any():
+        row, column = np.argwhere(overflow)[0]
+        raise DataError(f"{where}: row {row} holds {array[row, column]}, too large for float32; scale the features")
+    if array.dtype.itemsize > 4:
+        return features, f"{modality}: {array.dtype} rounded to float32"
+    return features, ""
+
+
+def as_labels(array: np.ndarray, file: str, n_classes: int | None) -> np.ndarray:
+    """Labels as multi-hot uint8 (n, C), from class numbers (n,) or multi-hot (n, C) of 0 and 1.
+
+    Raises
+    ------
+    DataError
+        If numbers are not in 0..C-1, entries are neither 0 nor 1, or the width is not C.
+    """
+    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.floor(array)).all():
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iub":
+        raise DataError(f"{file}: labels must be whole numbers, got dtype {array.dtype}")
+    if array.ndim == 1:
+        count = n_classes if n_classes is not None else int(array.max(initial=-1)) + 1
+        bad = np.flatnonzero((array < 0) | (array >= count))
+        if len(bad):
+            raise DataError(
+                f"{file}: labels: row {bad[0]} is class {array[bad[0]]}, but classes are numbered 0 to {count - 1}"
+            )
+        labels = np.zeros((len(array), count), np.uint8)
+        labels[np.arange(len(array)), array.astype(np.int64)] = 1
+        return labels
+    if array.ndim != 2 or (n_classes is not None and array.shape[1] != n_classes):
+        width = "classes" if n_classes is None else str(n_classes)
+        raise DataError(f"{file}: labels must have the shape (items,) or (items, {width}), got {array.shape}")
+    bad_rows, bad_columns = np.nonzero((array != 0) & (array != 1))
+    if len(bad_rows):
+        row, column = bad_rows[0], bad_columns[0]
+        raise DataError(f"{file}: labels: row {row} holds {array[row, column]}; multi-hot labels are 0 or 1")
+    return array.astype(np.uint8)
+
+
+def as_strings(array: np.ndarray, file: str, what: str, n: int) -> np.ndarray:
+    """One string an item; whole numbers are written out.
+
+    Raises
+    ------
+    DataError
+        If the array is not (n,), or holds something else, an empty string or a line break.
+    """
+    if array.shape != (n,):
+        raise DataError(f"{file}: {what} must have the shape ({n},), one an item, got {array.shape}")
+    if array.dtype.kind in "iu":
+        array = array.astype(str)
+    if array.dtype.kind != "U":
+        raise DataError(f"{file}: {what} must be strings or whole numbers, got dtype {array.dtype}")
+    values = array.tolist()
+    for row, value in enumerate(values):
+        if not value or "\n" in value:
+            raise DataError(f"{file}: {what}: row {row} is {value!r}; expected a non-empty single line")
+    # Made anew, the array is as wide as its longest string: equal strings have equal fingerprints.
+    return np.array(values, dtype=np.str_)

@@ -1,0 +1,104 @@
+"""The cache folder: where imported sources and prepared arrays lie, and folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cmrbench.core.errors import DataError
+
+_STALE_SECONDS = 24 * 3600
+_TEMPORARY = ".tmp-"
+
+
+def cache_root() -> Path:
+    """``CMRBENCH_DATA``, or the platform's cache folder for cmrbench. It need not exist yet."""
+    named = os.environ.get("CMRBENCH_DATA")
+    if named:
+        return Path(named).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("cmrbench"))
+
+
+@contextmanager
+def explained(folder: Path, doing: str) -> Iterator[None]:
+    """Turn what the file system refuses into one sentence.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is written.
+    doing : str
+        What cannot be done, to follow "cannot".
+
+    Raises
+    ------
+    DataError
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            why = "the disk is full; free some space"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            why = "it is not writable; make it writable"
+        else:
+            why = f"{error.strerror or error}; check the folder"
+        raise DataError(
+            f"cannot {doing} under {folder}: {why}, or name another cache folder in CMRBENCH_DATA"
+        ) from None
+
+
+@contextmanager
+def new_folder(final: Path, doing: str, replace: bool = False) -> Iterator[Path]:
+    """A temporary folder that becomes `final` in one step when the block ends well.
+
+    A process that is killed leaves a folder with a temporary name, which nothing reads and a later call removes
+    after a day. Where two processes make the same folder, one of them wins and both end well.
+
+    Parameters
+    ----------
+    final : Path
+        The folder to make.
+    doing : str
+        As in `explained`.
+    replace : bool
+        Put the new folder in the place of an existing one; otherwise the existing one stays and the new one goes.
+    """
+    parent = final.parent
+    with explained(parent, doing):
+        parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(parent)
+        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
+    try:
+        with explained(parent, doing):
+            yield temporary
+            temporary.chmod(0o755)
+            if replace and final.exists():
+                retired = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
+                os.replace(final, retired)
+                shutil.rmtree(retired, ignore_errors=True)
+            try:
+                temporary.rename(final)
+            except OSError:
+                if not final.is_dir():  # otherwise another process was faster, with the same content
+                    raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_stale(parent: Path) -> None:
+    for left in parent.glob(f"{_TEMPORARY}*"):
+        try:
+            old = time.time() - left.stat().st_mtime > _STALE_SECONDS
+        except OSError:
+            continue
+        if old:
+            shutil.rmtree(left, ignore_errors=True)

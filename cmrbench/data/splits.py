@@ -1,0 +1,47 @@
+"""Splits: the frozen rule that cuts a validation split where a dataset comes without one."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+
+def validation_rows(ids: np.ndarray, labels: np.ndarray | None, share: float) -> np.ndarray:
+    """Rows of training items that become the validation split.
+
+    Within every class (of an item with several labels, the first) the items are put in the order of the SHA-256 of
+    their ids, and the first ``round(share * class size)`` are taken, halves up: the same items on every machine,
+    whatever their order in the file, and every class with the same share.
+
+    Parameters
+    ----------
+    ids : ndarray of str, shape (n,)
+        Ids of the training items.
+    labels : ndarray, shape (n, C), or None
+        Multi-hot labels; None: one class.
+    share : float
+        Between 0 and 0.5.
+
+    Returns
+    -------
+    ndarray of int
+        Row numbers, ascending.
+    """
+    order = np.argsort([hashlib.sha256(i.encode()).hexdigest() for i in ids.tolist()], kind="stable")
+    groups = np.zeros(len(ids), np.int64) if labels is None else labels.argmax(1)
+    taken = [
+        members[: int(share * len(members) + 0.5)]
+        for group in np.unique(groups)
+        for members in [order[groups[order] == group]]
+    ]
+    return np.sort(np.concatenate(taken)) if taken else np.empty(0, np.int64)
+
+
+def cut_validation(splits: np.ndarray, ids: np.ndarray, labels: np.ndarray | None, share: float) -> np.ndarray:
+    """`splits` with a share of ``train`` turned into ``val`` by `validation_rows`."""
+    train = np.flatnonzero(splits == "train")
+    chosen = train[validation_rows(ids[train], None if labels is None else labels[train], share)]
+    cut = splits.astype("<U7")
+    cut[chosen] = "val"
+    return cut

@@ -1,0 +1,120 @@
+"""Verify: compare what is on this machine with what is registered, file by file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cmrbench.core.errors import DataError
+from cmrbench.core.hashing import digest_file
+from cmrbench.data.content import fingerprint
+from cmrbench.data.prepared import MANIFEST, prepared_folder, read_content, read_manifest
+from cmrbench.data.sources import Located, locate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cmrbench.data.catalogue import Catalogue, Entry
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was compared.
+
+    Attributes
+    ----------
+    dataset, item : str
+        A file, or the splits of a feature set.
+    kind : str
+        ``source``, ``splits`` or ``prepared``.
+    status : str
+        ``ok``, ``bad`` or ``missing``.
+    detail : str
+        What was expected and found, where the status is not ``ok``; else where the expectation comes from.
+    """
+
+    dataset: str
+    kind: str
+    item: str
+    status: str
+    detail: str = ""
+
+
+def verify_dataset(name: str, catalogue: Catalogue | None = None) -> list[Check]:
+    """Hash the sources again, read and validate them, and compare splits and prepared arrays.
+
+    Nothing is written. Feature sets that have not been prepared yet are checked from the sources only.
+
+    Parameters
+    ----------
+    name : str
+        Registered name or alias.
+    catalogue : Catalogue, optional
+
+    Raises
+    ------
+    DatasetMissingError
+        If the dataset is not on this machine.
+    """
+    if catalogue is None:
+        from cmrbench.data.catalogue import load_catalogue
+
+        catalogue = load_catalogue()
+    name = catalogue.resolve(name)
+    entry = catalogue.entry(name)
+    if entry.reader == "synthetic":
+        return [Check(name, "source", "generator", "ok", "made in memory from a seed")]
+    located = locate(catalogue, name)
+    checks = list(_sources(name, entry, located))
+    if any(c.status == "bad" for c in checks):
+        return checks
+    for feature_set in entry.feature_sets:
+        checks += _feature_set(name, feature_set, entry, located)
+    return checks
+
+
+def _sources(name: str, entry: Entry, located: Located) -> Iterator[Check]:
+    for source in entry.variants()[located.variant]:
+        path = located.folder / source.file
+        expected = source.sha256 or located.hashes.get(source.file)
+        if not path.is_file():
+            # Only attachments can be missing here: nothing is computed from them.
+            yield Check(name, "source", source.file, "missing", "attachment; features do not need it")
+        elif expected is None:
+            yield Check(name, "source", source.file, "ok", "no SHA-256 is registered")
+        else:
+            yield _hashed(name, "source", path, expected, "registered" if source.sha256 else "as imported")
+
+
+def _feature_set(name: str, feature_set: str, entry: Entry, located: Located) -> Iterator[Check]:
+    try:
+        parts, _ = read_content(entry, entry.feature_sets[feature_set], located)
+    except DataError as error:
+        yield Check(name, "splits", feature_set, "bad", str(error))
+        return
+    folder = prepared_folder(name, feature_set, entry, located)
+    yield Check(name, "splits", feature_set, "ok", ", ".join(f"{s} {_count(p)}" for s, p in parts.items()))
+    if not (folder / MANIFEST).is_file():
+        return
+    manifest = read_manifest(folder)
+    if manifest["fingerprint"] != fingerprint(parts):
+        yield Check(name, "prepared", folder.name, "bad", "its fingerprint is not the one of the sources")
+    for file, known in manifest["files"].items():
+        path = folder / file
+        if path.is_file():
+            yield _hashed(name, "prepared", path, known["sha256"], "", f"{folder.name}/{file}")
+        else:
+            yield Check(name, "prepared", f"{folder.name}/{file}", "missing", f"delete {folder}, and it is made again")
+
+
+def _hashed(name: str, kind: str, path: Path, expected: str, note: str, item: str = "") -> Check:
+    found = digest_file(path)
+    if found == expected:
+        return Check(name, kind, item or path.name, "ok", note)
+    remedy = "get it again" if kind == "source" else f"delete {path.parent}, and it is made again"
+    return Check(name, kind, item or path.name, "bad", f"SHA-256 {found}, expected {expected}; {remedy}")
+
+
+def _count(part: Any) -> int:
+    return len(next(iter(part.values())))
