@@ -176,6 +176,8 @@ class Method:
     info: ClassVar[MethodInfo]
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """Named parameter sets: ``"quick"`` for small data, ``"paper"`` or a dataset's name for published settings."""
+    EXPECTED_FAILURES: ClassVar[Mapping[str, str]] = {}
+    """Conformance checks that the method does not pass (``cmrbench check --list``), each with the reason."""
 
     def fit(self, train: Mapping[str, Items], val: Mapping[str, Items] | None, context: Context) -> Self:
         """Learn from the training items.

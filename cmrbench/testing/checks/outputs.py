@@ -1,0 +1,173 @@
+"""Checks on what `encode` returns: shape, dtype, values, memory."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cmrbench.core.errors import CmrbenchError
+from cmrbench.testing.case import BITS, Case, CheckFailed, Fitted, NotApplicable
+from cmrbench.testing.check import check
+
+CODE_LENGTHS = (BITS, 12, 24)
+"""A power of two, no multiple of eight, and more bits than the narrower modality has columns."""
+
+
+def need_valid(fitted: Fitted, split: str = "query") -> dict[str, np.ndarray]:
+    """Outputs of a split, if they keep the contract: shape, dtype, finite values, codes in {-1, +1}.
+
+    Raises
+    ------
+    CheckFailed
+        With the modality, what was expected and what was found.
+    """
+    outputs = fitted.outputs(split)
+    for modality, array in outputs.items():
+        need_valid_array(fitted, modality, array, len(fitted.dataset.part(split)[modality]))
+    widths = {modality: array.shape[1] for modality, array in outputs.items()}
+    if len(set(widths.values())) > 1:
+        raise CheckFailed(f"modalities have representations of different widths: {widths}")
+    return outputs
+
+
+def need_valid_array(fitted: Fitted, modality: str, array: object, rows: int) -> None:
+    """Fail unless `array` is what `encode` may return for `rows` items."""
+    need_shape(fitted, modality, array, rows)
+    assert isinstance(array, np.ndarray)
+    need_dtype(fitted, modality, array)
+    need_values(fitted, modality, array)
+
+
+def need_shape(fitted: Fitted, modality: str, array: object, rows: int) -> None:
+    """Fail unless `array` is a numpy array of `rows` rows, and as many columns as bits were asked for."""
+    if not isinstance(array, np.ndarray):
+        raise CheckFailed(f"encode({modality!r}) returned {type(array).__name__}, expected a numpy array")
+    bits = fitted.context.bits
+    expected = f"({rows}, {bits if bits else 'k'})"
+    if array.ndim != 2 or array.shape[0] != rows or array.shape[1] == 0 or (bits and array.shape[1] != bits):
+        raise CheckFailed(f"encode({modality!r}) of {rows} items returned shape {array.shape}, expected {expected}")
+
+
+def need_dtype(fitted: Fitted, modality: str, array: np.ndarray) -> None:
+    """Fail unless the dtype is float32 for vectors, int8 for codes."""
+    expected = np.int8 if fitted.method.info.output == "hash" else np.float32
+    if array.dtype != expected:
+        raise CheckFailed(f"encode({modality!r}) returned {array.dtype}, expected {np.dtype(expected)}")
+
+
+def need_values(fitted: Fitted, modality: str, array: np.ndarray) -> None:
+    """Fail unless vectors are finite, and codes -1 or +1."""
+    if fitted.method.info.output == "hash":
+        if bad := sorted(set(np.unique(array).tolist()) - {-1, 1}):
+            raise CheckFailed(f"encode({modality!r}) returned the values {bad[:3]}; codes must be -1 or +1")
+    elif not np.isfinite(array).all():
+        rows = int((~np.isfinite(array)).any(axis=1).sum())
+        raise CheckFailed(f"encode({modality!r}) returned NaN or infinite values in {rows} of {len(array)} rows")
+
+
+@check("encode returns one row per item, and the width is the same for every modality")
+def check_output_shape(case: Case) -> None:
+    """Vectors (n, k); codes (n, bits)."""
+    fitted = case.fitted
+    outputs = fitted.outputs()
+    for modality, array in outputs.items():
+        need_shape(fitted, modality, array, len(fitted.dataset.part("query")[modality]))
+    widths = {modality: array.shape[1] for modality, array in outputs.items()}
+    if len(set(widths.values())) > 1:
+        raise CheckFailed(f"modalities have representations of different widths: {widths}")
+
+
+@check("encode returns float32 vectors, or int8 codes")
+def check_output_dtype(case: Case) -> None:
+    """Anything else costs memory, or is refused by retrieval."""
+    for modality, array in case.fitted.outputs().items():
+        need_dtype(case.fitted, modality, array)
+
+
+@check("vectors are finite; codes are -1 or +1, never 0")
+def check_output_values(case: Case) -> None:
+    """``np.sign`` gives 0 at 0."""
+    for modality, array in case.fitted.outputs().items():
+        need_values(case.fitted, modality, array)
+
+
+@check("items get different representations")
+def check_output_varies(case: Case) -> None:
+    """A collapsed model ranks by chance."""
+    for modality, array in case.fitted.outputs().items():
+        if (array == array[0]).all():
+            raise CheckFailed(f"encode({modality!r}) gave all {len(array)} items the same representation")
+
+
+@check("hashing: every code length that is asked for (16, 12, 24 bits)")
+def check_code_lengths(case: Case) -> None:
+    """Not only multiples of eight, and also more bits than a modality has feature columns."""
+    if case.info.output != "hash":
+        raise NotApplicable("its output is real-valued")
+    for bits in CODE_LENGTHS:
+        need_valid(case.fitted if bits == BITS else case.fit(case.dataset, bits=bits))
+
+
+@check("real-valued: the dimension that is asked for, or an error that says why not")
+def check_asked_dimension(case: Case) -> None:
+    """`Context.dim` is obeyed or refused, never ignored."""
+    if case.info.output != "real":
+        raise NotApplicable("its output is codes")
+    try:
+        fitted = case.fit(case.dataset, dim=4)
+    except CmrbenchError as refusal:
+        if "dim" in str(refusal):
+            return
+        raise
+    for modality, array in need_valid(fitted).items():
+        if array.shape[1] != 4:
+            raise CheckFailed(f"context.dim=4 was ignored: encode({modality!r}) returned {array.shape[1]} columns")
+
+
+@check("modalities do not share memory, and no call overwrites what an earlier one returned")
+def check_modalities_not_aliased(case: Case) -> None:
+    """One published code kept the codes of two modalities in one buffer and compared them with themselves."""
+    fitted = case.fitted
+    query = fitted.dataset.part("query")
+    gallery = fitted.dataset.part("gallery")
+    returned = {m: fitted.represent(items) for m, items in query.items()}
+    kept = {m: array.copy() for m, array in returned.items()}
+    for items in gallery.values():
+        fitted.represent(items)
+    for modality, array in returned.items():
+        if not np.array_equal(array, kept[modality]):
+            raise CheckFailed(f"what encode({modality!r}) had returned was overwritten by a later call")
+    names = list(returned)
+    for i, a in enumerate(names):
+        for b in names[i + 1 :]:
+            if np.shares_memory(returned[a], returned[b]):
+                raise CheckFailed(f"the arrays returned for {a} and {b} share memory")
+
+
+@check("encode_train, where there is one, gives a valid row for every training item")
+def check_learned_codes(case: Case) -> None:
+    """Codes learned in `fit` (protocol ``learned``) are held to the same contract."""
+    fitted = case.fitted
+    learned = {m: fitted.method.encode_train(m) for m in fitted.train}
+    if all(array is None for array in learned.values()):
+        raise NotApplicable("it learns no codes for the training items themselves")
+    for modality, array in learned.items():
+        need_valid_array(fitted, modality, array, len(fitted.train[modality]))
+
+
+@check("a similarity of its own (score) is a finite matrix that does not depend on the block of queries")
+def check_own_score(case: Case) -> None:
+    """`score` is called in blocks of queries."""
+    score = getattr(case.method_class, "score", None)
+    if score is None:
+        raise NotApplicable("it has no similarity of its own")
+    fitted = case.fitted
+    query, gallery = fitted.outputs("query"), fitted.outputs("gallery")
+    a, b = list(query)[:2]
+    full = np.asarray(score(fitted.method, query[a], gallery[b], a, b))
+    if full.shape != (len(query[a]), len(gallery[b])) or not np.isfinite(full).all():
+        raise CheckFailed(
+            f"score returned shape {full.shape}, expected {(len(query[a]), len(gallery[b]))} of finite values"
+        )
+    block = np.asarray(score(fitted.method, query[a][3:10], gallery[b], a, b))
+    if block.shape != full[3:10].shape or not np.allclose(block, full[3:10], rtol=1e-4, atol=1e-5):
+        raise CheckFailed("score of a block of queries is not that block of the scores of all queries")
