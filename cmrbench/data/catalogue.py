@@ -97,8 +97,8 @@ class ProtocolFields(_Model):
 
     def protocol(self) -> Protocol:
         """The protocol as the frozen value that runs use."""
-        fields: dict[str, Any] = self.model_dump()
-        return Protocol(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.model_dump().items()}
+        return Protocol(**fields)
 
 
 class Entry(_Model):

@@ -1,4 +1,4 @@
-"""Reader of the embedded datasets: features, labels and splits from features_int8.npz, ids and texts from pairs.parquet."""
+"""Reader of the embedded datasets: features and labels in features_int8.npz, ids, texts and tags in pairs.parquet."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def read(entry: Entry, feature_set: FeatureSet, folder: Path, variant: str) -> C
     if entry.tags is None:
         classes = tuple(str(c) for c in arrays["class_names"])
         labels = as_labels(arrays["label"], file, len(classes))
-        kept: np.ndarray = np.ones(len(ids), bool)
+        kept = np.ones(len(ids), bool)
     else:
         classes, labels = tag_labels(columns["tags"], entry.tags)
         kept = labels.any(1)
         notes.append(f"{int((~kept).sum())} items without a tag left out")
     for column in sorted(texts):
-        kept &= np.array([bool(text.strip()) for text in columns[column]], dtype=bool)
+        kept = np.logical_and(kept, [bool(text.strip()) for text in columns[column]])
     if texts:
         notes.append(f"{int((~kept).sum())} items without a text in every language left out")
 
