@@ -35,10 +35,10 @@ def read(entry: Entry, feature_set: FeatureSet, folder: Path, variant: str) -> C
     if entry.tags is None:
         classes = tuple(str(c) for c in arrays["class_names"])
         labels = as_labels(arrays["label"], file, len(classes))
-        kept = np.ones(len(ids), bool)
     else:
         classes, labels = tag_labels(columns["tags"], entry.tags)
-        kept = labels.any(1)
+    kept = np.asarray(labels.any(1))
+    if not kept.all():
         notes.append(f"{int((~kept).sum())} items without a tag left out")
     for column in sorted(texts):
         kept = np.logical_and(kept, [bool(text.strip()) for text in columns[column]])
