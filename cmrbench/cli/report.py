@@ -1,13 +1,14 @@
-"""``cmrbench report``: the leaderboards of a results folder."""
+"""`cmrbench report`: the leaderboards of a results folder."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from cmrbench.cli.parsing import names
 from cmrbench.core.errors import CmrbenchError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -17,25 +18,21 @@ _FORMATS = ("md", "csv", "html", "latex", "json", "text")
 
 
 def report_command(
-    results: Annotated[Path, typer.Option(help="Results folder.")] = Path("results"),
-    format: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            help="md, csv, html, latex, json or text. Default: text on a terminal, else md.",
-            autocompletion=lambda: list(_FORMATS),
-        ),
-    ] = None,
-    dataset: Annotated[
-        list[str] | None, typer.Option(help="Only this dataset (repeat, or separate by commas).")
-    ] = None,
-    metric: Annotated[str | None, typer.Option(help="This metric instead of the headline (mAP@all).")] = None,
-    all_metrics: Annotated[bool, typer.Option("--all-metrics", help="A table for every metric.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    results: Path = typer.Option(Path("results"), help="The results folder."),
+    format: str | None = typer.Option(
+        None,
+        "--format",
+        help="md, csv, html, latex, json or text. [default: text on a terminal, else md]",
+        autocompletion=lambda: list(_FORMATS),
+    ),
+    dataset: list[str] = typer.Option([], help="Only these datasets, separated by commas or given several times."),
+    metric: str | None = typer.Option(None, help="This metric instead of the headline (mAP@all)."),
+    all_metrics: bool = typer.Option(False, "--all-metrics", help="A table for every metric."),
+    output: Path | None = typer.Option(None, "--output", "-o", help="Write to this file."),
+    as_json: bool = typer.Option(False, "--json", help="The same as --format json."),
 ) -> None:
     """Print the leaderboards of everything in the results folder."""
-    if json and format not in (None, "json"):
+    if as_json and format not in (None, "json"):
         raise UsageError(f"--json and --format {format} exclude each other: give one of them")
     if metric is not None and all_metrics:
         raise UsageError("--metric and --all-metrics exclude each other: give one of them")
@@ -44,16 +41,16 @@ def report_command(
     from cmrbench.report import leaderboards, render
 
     table = read_results(results)
-    names = [name.strip() for given in dataset or [] for name in given.split(",") if name.strip()]
-    boards = leaderboards(table, names, metric, all_metrics)
-    if format is None and not json and output is None and sys.stdout.isatty():
+    wanted = [name for given in dataset for name in names(given, "--dataset")]
+    boards = leaderboards(table, wanted, metric, all_metrics)
+    if format is None and not as_json and output is None and sys.stdout.isatty():
         from rich.console import Console
 
         from cmrbench.report.terminal import print_boards
 
         print_boards(Console(), boards)
         return
-    _write(render(boards, "json" if json else format or "md"), output)
+    _write(render(boards, "json" if as_json else format or "md"), output)
 
 
 def read_results(results: Path) -> pa.Table:

@@ -1,0 +1,163 @@
+"""`cmrbench gate`: fail when mAP drops, or when something that was measured once is no longer measured."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from cmrbench.cli.parsing import complete_datasets, complete_methods, names
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from cmrbench.gate import Change, GateReport, Selection
+
+_MOST_NEW = 20
+
+
+def gate_command(
+    baseline: Path = typer.Option(Path("results/baseline.parquet"), help="The baseline file."),
+    results: Path = typer.Option(Path("results"), help="The results folder."),
+    max_drop: float = typer.Option(0.005, help="The largest drop of a metric that passes."),
+    update: bool = typer.Option(False, "--update", help="Rewrite the baseline from the results."),
+    methods: str | None = typer.Option(
+        None, help="Only these methods, separated by commas.", autocompletion=complete_methods
+    ),
+    datasets: str | None = typer.Option(
+        None, help="Only these datasets, separated by commas.", autocompletion=complete_datasets
+    ),
+    metric: list[str] = typer.Option([], help="Only this metric; may be given several times. [default: every mAP]"),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON on standard output."),
+) -> None:
+    """Compare the results with a baseline; exit 1 on a drop beyond the tolerance or a missing row, 2 on bad input."""
+    from cmrbench import gate
+    from cmrbench.store.store import Store
+
+    select = gate.Selection(names(methods, "--methods"), names(datasets, "--datasets"), tuple(metric))
+    if update:
+        _update(Store(results).table(columns=list(gate.COLUMNS)), baseline, select, as_json)
+        return
+    expected = gate.read_baseline(baseline)
+    report = gate.compare(Store(results).table(columns=list(gate.COLUMNS)), expected, max_drop, select)
+    if as_json:
+        _print_json(_as_dict(report))
+    else:
+        _print_report(report, baseline)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def _update(table: pa.Table, path: Path, select: Selection, as_json: bool) -> None:
+    from cmrbench.gate import baseline_of, write_baseline
+
+    made, update = baseline_of(table, select)
+    write_baseline(made, path)
+    if as_json:
+        left_out = [{"asked": _asked(row), "cause": cause} for row, cause in update.left_out]
+        _print_json({"baseline": str(path), "rows": update.rows, "left_out": left_out})
+        return
+    for row, cause in update.left_out:
+        typer.echo(f"warning: {_run_title(row)} is not in the baseline: {_line(cause)}", err=True)
+    typer.echo(f"{path}: {update.rows} rows")
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def _as_dict(report: GateReport) -> dict[str, Any]:
+    changes = [
+        {
+            "kind": c.kind,
+            **_asked(c.asked),
+            "direction": c.asked["direction"],
+            "before": c.before,
+            "now": c.now,
+            "cause": c.cause,
+        }
+        for c in report.changes
+    ]
+    return {"passed": report.passed, "max_drop": report.max_drop, "changes": changes}
+
+
+def _asked(row: Any) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name in _ASKED}
+
+
+_ASKED = (
+    *("dataset", "feature_set", "method", "preset", "params", "dim", "bits", "seed", "protocol"),
+    *("protocol_fingerprint", "gallery_codes", "retrieval", "metric", "spec_key"),
+)
+
+
+def _print_report(report: GateReport, baseline: Path) -> None:
+    from rich.console import Console
+
+    console = Console()
+    new = report.of("new")
+    shown = [c for kind in ("drop", "missing", "lower", "rise") for c in report.of(kind)] + new[:_MOST_NEW]
+    if shown:
+        console.print(_table(shown))
+    if len(new) > _MOST_NEW:
+        console.print(f"... and {len(new) - _MOST_NEW} more new values (--json lists all)", markup=False)
+    counts = ", ".join(f"{len(report.of(kind))} {word}" for kind, word in _WORDS.items())
+    verdict = "passed" if report.passed else "failed"
+    console.print(f"gate {verdict} against {baseline}: {counts}", markup=False, highlight=False, soft_wrap=True)
+
+
+_WORDS = {
+    "drop": "dropped",
+    "missing": "missing",
+    "lower": "lower within the tolerance",
+    "rise": "risen",
+    "same": "unchanged",
+    "new": "new",
+}
+_STYLES = {"drop": "bold red", "missing": "bold red", "lower": "yellow", "rise": "green", "new": "dim"}
+
+
+def _table(changes: Sequence[Change]) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
+    table.add_column("Change")
+    table.add_column("Run", overflow="fold")
+    table.add_column("Measured", overflow="fold")
+    for head in ("Before", "Now", "Difference"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("Cause", overflow="fold")
+    for c in changes:
+        asked = c.asked
+        learned = ", learned codes" if asked["gallery_codes"] == "learned" else ""
+        measured = f"{asked['direction']} {asked['metric']}, {asked['protocol']}, {asked['retrieval']}{learned}"
+        numbers = [_number(c.before), _number(c.now), "" if c.difference is None else f"{c.difference:+.4f}"]
+        texts = [c.kind, _run_title(asked), _line(measured), *numbers, _line(c.cause)]
+        table.add_row(*(Text(t, style=_STYLES[c.kind] if i == 0 else "") for i, t in enumerate(texts)))
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _run_title(row: Any) -> str:
+    from cmrbench.report.wording import setting
+
+    what = setting(row["params"], row["preset"], row["dim"])
+    bits = f"{row['bits']} bits" if row["bits"] else ""
+    where = row["dataset"] + (f"/{row['feature_set']}" if row["feature_set"] not in ("", "default") else "")
+    named = " ".join(part for part in (row["method"], what, bits) if part)
+    return _line(f"{named} on {where}, seed {row['seed']}")
+
+
+def _line(text: str) -> str:
+    from cmrbench.report.wording import plain
+
+    return plain(text)
