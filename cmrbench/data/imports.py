@@ -13,7 +13,7 @@ from cmrbench.core.errors import DataError, UsageError
 from cmrbench.core.hashing import digest_file
 from cmrbench.data.cache import new_folder
 from cmrbench.data.prepared import read_content
-from cmrbench.data.sources import RECORD, Located, check_hash, find_variant, source_folder
+from cmrbench.data.sources import RECORD, Located, check_hash, expected_files, find_variant, source_folder
 
 if TYPE_CHECKING:
     from cmrbench.data.catalogue import Catalogue, Entry, Source
@@ -55,7 +55,8 @@ def import_dataset(name: str, folder: str | Path, catalogue: Catalogue | None = 
     name = catalogue.resolve(name)
     entry = catalogue.entry(name)
     if entry.folder is not None or entry.reader == "synthetic":
-        raise UsageError(f"dataset {name!r} is not imported: it is {_instead(entry)}")
+        instead = "made in memory" if entry.reader == "synthetic" else f"read from {source_folder(catalogue, name)}"
+        raise UsageError(f"dataset {name!r} needs no import: it is {instead}")
     found = _examine(name, entry, Path(folder))
     for _, feature_set in entry.feature_sets.items():
         read_content(entry, feature_set, found)
@@ -73,10 +74,6 @@ def import_dataset(name: str, folder: str | Path, catalogue: Catalogue | None = 
     return Located(final, found.variant, found.hashes, found.registered)
 
 
-def _instead(entry: Entry) -> str:
-    return "made by a generator" if entry.reader == "synthetic" else f"read from {entry.folder} where it lies"
-
-
 def _files(entry: Entry, variant: str) -> list[Source]:
     return entry.variants()[variant]
 
@@ -87,9 +84,9 @@ def _examine(name: str, entry: Entry, folder: Path) -> Located:
         raise DataError(f"{folder} is not a folder")
     variant = find_variant(entry, folder)
     if variant is None:
-        ways = [" and ".join(s.file for s in v if not s.attachment) for v in entry.variants().values()]
-        there = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
-        raise DataError(f"{folder} does not hold {name}: expected {' or '.join(ways)}, found {there}")
+        there = sorted(p.name for p in folder.iterdir())
+        shown = ", ".join(there[:5]) + (f" and {len(there) - 5} more" if len(there) > 5 else "")
+        raise DataError(f"{folder} does not hold {name}: expected {expected_files(entry)}, found {shown or 'nothing'}")
     hashes = {}
     for source in _files(entry, variant):
         path = folder / source.file

@@ -107,17 +107,27 @@ def check_hash(path: Path, expected: str) -> None:
         )
 
 
+def expected_files(entry: Entry) -> str:
+    """The files that a folder must hold to be the dataset's, alternatives joined by "or"."""
+    return " or ".join(" and ".join(s.file for s in v if not s.attachment) for v in entry.variants().values())
+
+
+def import_command(name: str, entry: Entry) -> str:
+    """What to type to bring the dataset here."""
+    return f"cmrbench data import {name} --from FOLDER, where FOLDER holds {expected_files(entry)}"
+
+
 def missing_message(name: str, entry: Entry, folder: Path) -> str:
     """What to say of a dataset that is not on this machine."""
-    ways = [" and ".join(s.file for s in sources if not s.attachment) for sources in entry.variants().values()]
+    ways = expected_files(entry)
     origin = entry.homepage or next((s.origin for s in entry.sources if s.origin), "")
     parts = [f"dataset {name!r} ({entry.title}) is not on this machine"]
     if entry.folder is not None:
-        return f"{parts[0]}: {folder} should hold {' or '.join(ways)}"
+        return f"{parts[0]}: {folder} should hold {ways}"
     if origin:
         parts.append(f"it comes from {origin}")
     parts.append(f"licence: {' '.join(entry.licence.split()).rstrip('.')}")
     if entry.obtain:
         parts.append(" ".join(entry.obtain.split()).rstrip("."))
-    parts.append(f"bring it with: cmrbench data import {name} --from FOLDER, where FOLDER holds {' or '.join(ways)}")
+    parts.append(f"bring it with: {import_command(name, entry)}")
     return "; ".join(parts)

@@ -1,0 +1,84 @@
+"""What there is to say about a registered dataset, as plain values for tables and JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cmrbench.data.sources import find_variant, import_command, locate, source_folder
+
+if TYPE_CHECKING:
+    from cmrbench.data.catalogue import Catalogue
+
+STATES = {
+    "embedded": "comes with the package",
+    "imported": "in the cache folder",
+    "local": "read where it lies",
+    "generated": "made in memory",
+    "missing": "not on this machine",
+}
+
+
+def state(catalogue: Catalogue, name: str) -> str:
+    """Where a dataset is: a key of `STATES`."""
+    entry = catalogue.entry(name)
+    if entry.reader == "synthetic":
+        return "generated"
+    if find_variant(entry, source_folder(catalogue, name)) is None:
+        return "missing"
+    if entry.folder is None:
+        return "imported"
+    return "embedded" if entry.folder.startswith("data/embedded/") else "local"
+
+
+def describe(catalogue: Catalogue, name: str) -> dict[str, Any]:
+    """All that is registered of a dataset, and its state on this machine.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    name : str
+        Registered name or alias.
+
+    Returns
+    -------
+    dict
+        JSON values only. ``splits`` holds registered sizes by feature set and split; it is empty for a dataset whose
+        splits come with what a user imports.
+    """
+    name = catalogue.resolve(name)
+    entry = catalogue.entry(name)
+    where = state(catalogue, name)
+    splits = {}
+    for fs_name, feature_set in entry.feature_sets.items():
+        records = feature_set.splits or entry.splits
+        if records:
+            splits[fs_name] = {split: record.items for split, record in records.items()}
+    described: dict[str, Any] = {
+        "name": name,
+        "title": entry.title,
+        "aliases": entry.aliases,
+        "state": where,
+        "summary": entry.summary,
+        "licence": entry.licence,
+        "citation": entry.citation,
+        "homepage": entry.homepage,
+        "classes": entry.labels.classes if entry.labels else 0,
+        "multilabel": entry.labels.multilabel if entry.labels else False,
+        "default_feature_set": entry.default_feature_set,
+        "feature_sets": {
+            n: {
+                "summary": fs.summary,
+                "modalities": {m: spec.model_dump(exclude={"read"}) for m, spec in fs.modalities.items()},
+            }
+            for n, fs in entry.feature_sets.items()
+        },
+        "splits": splits,
+        "protocols": [p.model_dump() for p in entry.protocols],
+        "sources": [s.model_dump(by_alias=True) for s in entry.sources],
+        "preset": entry.preset,
+        "folder": str(locate(catalogue, name).folder) if where in ("imported", "local") else "",
+        "how_to_get": ". ".join(filter(None, (entry.obtain, import_command(name, entry))))
+        if where == "missing"
+        else "",
+    }
+    return described
