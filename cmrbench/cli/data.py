@@ -18,6 +18,7 @@ app = typer.Typer(help="List, describe, verify and import datasets.", no_args_is
 _JSON = typer.Option(False, "--json", help="Print JSON on standard output.")
 _FILES = typer.Option([], "--datasets-file", help="A datasets.yaml of your own (also: CMRBENCH_DATASETS).")
 _NAME = typer.Argument(help="A dataset's name or alias.", autocompletion=complete_datasets)
+_WRAPPED = ("", "extractor; normalisation", "item", "detail", "queries", "gallery items")
 _SPLITS = ("train", "val", "query", "gallery")
 _MARKS = {"ok": "[green]ok[/]", "bad": "[bold red]bad[/]", "missing": "[yellow]missing[/]"}
 
@@ -38,12 +39,12 @@ def list_datasets(files: list[str], as_json: bool) -> None:
     if as_json:
         _print_json(described)
         return
-    table = _table("name", "state", "labels", "train", "val", "query", "gallery", "feature sets")
+    table = _table("name", "state", "labels", "train/val/\nquery/gallery", "feature sets")
     for d in described:
         default = d["default_feature_set"]
         sets = [default, *(n for n in d["feature_sets"] if n != default)]
         labels = f"{d['classes'] or ''}{' multi' if d['multilabel'] else ''}"
-        _row(table, d["name"], d["state"], labels, *_sizes(d, default), "\n".join(sets))
+        _row(table, d["name"], d["state"], labels.strip(), "/".join(map(str, _sizes(d, default))), "\n".join(sets))
     _print(table)
     typer.echo("; ".join(f"{key}: {what}" for key, what in STATES.items() if any(d["state"] == key for d in described)))
 
@@ -80,10 +81,10 @@ def info_command(name: str = _NAME, datasets_file: list[Path] = _FILES, as_json:
         for (dims, how), modalities in alike.items():
             _row(features, shown, "\n".join(modalities), dims, how)
             shown = ""
-    protocols = _table("protocol", "query", "gallery", "outputs", "metrics", "gallery codes")
+    protocols = _table("protocol", "queries", "gallery items", "gallery codes", "outputs", "metrics")
     for p in d["protocols"]:
         items = [" + ".join(p[k]) for k in ("query", "gallery")]
-        _row(protocols, p["name"], *items, "\n".join(p["outputs"]), "\n".join(p["metrics"]), p["gallery_codes"])
+        _row(protocols, p["name"], *items, p["gallery_codes"], "\n".join(p["outputs"]), "\n".join(p["metrics"]))
     _print(facts, features, *([splits] if d["splits"] else []), protocols)
 
 
@@ -148,7 +149,7 @@ def import_command(
 
 def _sizes(described: dict[str, Any], feature_set: str) -> list[object]:
     sizes = described["splits"].get(feature_set, {})
-    return [sizes.get(split, "") for split in _SPLITS]
+    return [sizes.get(split, "-") for split in _SPLITS] if sizes else []
 
 
 def _labels(described: dict[str, Any]) -> str:
@@ -167,7 +168,7 @@ def _table(*columns: str, header: bool = True) -> Table:
     table = Table(*columns, show_header=header)
     for column in table.columns:
         column.overflow = "fold"  # a name, hash or address that is cut off cannot be copied
-        column.no_wrap = column.header in ("name", "state", "status", "dims", "protocol", *_SPLITS)
+        column.no_wrap = column.header not in _WRAPPED
     return table
 
 
