@@ -36,7 +36,20 @@ class CheckTimeout(BaseException):
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A fitted method, what it was fitted on, its parameters before `fit`, and what `fit` returned."""
+    """A fitted method and what came before it.
+
+    Attributes
+    ----------
+    method : Method
+    dataset : Dataset
+    train : mapping of modality to Items
+        The training items with their labels, handed out or not.
+    context : Context
+    given : mapping of str to object
+        The parameters before `fit`.
+    returned : object
+        What `fit` returned.
+    """
 
     method: Method
     dataset: Dataset
@@ -158,4 +171,6 @@ class Case:
         except CheckTimeout:
             self._hung = True
             raise
+        if any(items.labels is None for items in train.values()):
+            train, _ = self.training(dataset, labels=True)
         return Fitted(method, dataset, train, made, given, returned)

@@ -23,7 +23,6 @@ def gains(fitted: Fitted) -> dict[str, float]:
     """
     strategy = fitted.method.info.retrieval[0]
     options = fitted.method.retrieval_options(strategy)
-    labelled = fitted.dataset.part("train")
     query, gallery = fitted.dataset.part("query"), fitted.dataset.part("gallery")
     result = {}
     for a, b in permutations(fitted.dataset.modalities, 2):
@@ -31,7 +30,7 @@ def gains(fitted: Fitted) -> dict[str, float]:
         target = Encoded(b, fitted.represent(gallery[b]), gallery[b].labels)
         train = None
         if strategy in READS_LABELS:
-            train = Encoded(a, fitted.represent(labelled[a]), labelled[a].labels)
+            train = Encoded(a, fitted.represent(fitted.train[a]), fitted.train[a].labels)
         scores = rank(strategy, source, target, train, fitted.method, **options)
         query_labels, gallery_labels = labels_of(query[a]), labels_of(gallery[b])
         by_shift = [

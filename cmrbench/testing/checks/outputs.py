@@ -11,6 +11,9 @@ from cmrbench.testing.check import check
 CODE_LENGTHS = (BITS, 12, 24)
 """A power of two, no multiple of eight, and more bits than the narrower modality has columns."""
 
+ACROSS = frozenset({"cosine", "euclidean", "inner", "hamming"})
+"""Retrieval strategies that compare representations of two modalities."""
+
 
 def need_valid(fitted: Fitted, split: str = "query") -> dict[str, np.ndarray]:
     """Outputs of a split, if they keep the contract: shape, dtype, finite values, codes in {-1, +1}.
@@ -23,10 +26,15 @@ def need_valid(fitted: Fitted, split: str = "query") -> dict[str, np.ndarray]:
     outputs = fitted.outputs(split)
     for modality, array in outputs.items():
         need_valid_array(fitted, modality, array, len(fitted.dataset.part(split)[modality]))
-    widths = {modality: array.shape[1] for modality, array in outputs.items()}
-    if len(set(widths.values())) > 1:
-        raise CheckFailed(f"modalities have representations of different widths: {widths}")
+    need_common_width(fitted, outputs)
     return outputs
+
+
+def need_common_width(fitted: Fitted, outputs: dict[str, np.ndarray]) -> None:
+    """Fail unless modalities that are compared with each other have equally wide representations."""
+    widths = {modality: array.shape[1] for modality, array in outputs.items()}
+    if len(set(widths.values())) > 1 and not ACROSS.isdisjoint(fitted.method.info.retrieval):
+        raise CheckFailed(f"modalities have representations of different widths: {widths}")
 
 
 def need_valid_array(fitted: Fitted, modality: str, array: object, rows: int) -> None:
@@ -64,16 +72,14 @@ def need_values(fitted: Fitted, modality: str, array: np.ndarray) -> None:
         raise CheckFailed(f"encode({modality!r}) returned NaN or infinite values in {rows} of {len(array)} rows")
 
 
-@check("encode returns one row per item, and the width is the same for every modality")
+@check("encode returns one row per item, as wide for every modality where rankings compare them")
 def check_output_shape(case: Case) -> None:
     """Vectors (n, k); codes (n, bits)."""
     fitted = case.fitted
     outputs = fitted.outputs()
     for modality, array in outputs.items():
         need_shape(fitted, modality, array, len(fitted.dataset.part("query")[modality]))
-    widths = {modality: array.shape[1] for modality, array in outputs.items()}
-    if len(set(widths.values())) > 1:
-        raise CheckFailed(f"modalities have representations of different widths: {widths}")
+    need_common_width(fitted, outputs)
 
 
 @check("encode returns float32 vectors, or int8 codes")
@@ -112,6 +118,9 @@ def check_asked_dimension(case: Case) -> None:
     """`Context.dim` is obeyed or refused, never ignored."""
     if case.info.output != "real":
         raise NotApplicable("its output is codes")
+    case.needs_encode()
+    if ACROSS.isdisjoint(case.info.retrieval):
+        raise NotApplicable("it has no common space: its retrieval never compares two modalities")
     try:
         fitted = case.fit(case.dataset, dim=4)
     except CmrbenchError as refusal:
