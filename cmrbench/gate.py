@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import UnknownNameError, UsageError
 from cmrbench.report.current import NEEDED, current_rows
+from cmrbench.report.wording import outcome, plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -196,14 +197,14 @@ def _explainer(rows: Sequence[Row]) -> Callable[[Row], str]:
     def explain(missing: Row) -> str:
         same = by_spec.get(missing["spec_key"], [])
         if same and same[0]["metric"] is None:
-            return _outcome(same[0])
+            return outcome(same[0]["status"], same[0]["cause"])
         if any(_named(row) == _named(missing) for row in same):
-            return f"protocol {missing['protocol']} has changed, so the values cannot be compared"
+            return plain(f"protocol {missing['protocol']} has changed, so the values cannot be compared")
         if same:
             return "the run has no such record: direction, protocol, retrieval or metric is gone"
         found = datasets.get((missing["method"], missing["dataset"], missing["feature_set"]), set())
         if found and missing["dataset_fingerprint"] not in found:
-            return f"dataset {missing['dataset']} has changed, so the values cannot be compared"
+            return plain(f"dataset {missing['dataset']} has changed, so the values cannot be compared")
         return "not in the results: it was not run, or its file cannot be read"
 
     return explain
@@ -211,12 +212,6 @@ def _explainer(rows: Sequence[Row]) -> Callable[[Row], str]:
 
 def _named(row: Row) -> tuple[Any, ...]:
     return tuple(row[name] for name in ("protocol", "direction", "gallery_codes", "retrieval", "metric"))
-
-
-def _outcome(row: Row) -> str:
-    if row["status"] == "done":
-        return "finished without a number"
-    return f"{row['status']}: {row['cause']}" if row["cause"] else str(row["status"])
 
 
 _KINDS = ("drop", "missing", "lower", "rise", "new", "same")
@@ -254,7 +249,7 @@ def baseline_of(table: pa.Table, select: Selection | None = None) -> tuple[pa.Ta
                 f"{row['method']} on {row['dataset']}, seed {row['seed']}, {row['direction']}: {row['metric']} is not "
                 "a number, so it cannot be a baseline; leave the method out with --methods"
             )
-    left_out = tuple((row, _outcome(row)) for row in chosen if row["metric"] is None)
+    left_out = tuple((row, outcome(row["status"], row["cause"])) for row in chosen if row["metric"] is None)
     schema = _schema()
     made = pa.Table.from_pylist([{name: row[name] for name in schema.names} for row in rows], schema=schema)
     return made, Update(len(rows), left_out)

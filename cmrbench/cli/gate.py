@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cmrbench.gate import Change, GateReport, Selection
 
 _MOST_NEW = 20
+_LOG_WIDTH = 120
 
 
 def gate_command(
@@ -62,7 +63,7 @@ def _update(table: pa.Table, path: Path, select: Selection, as_json: bool) -> No
         _print_json({"baseline": str(path), "rows": update.rows, "left_out": left_out})
         return
     for row, cause in update.left_out:
-        typer.echo(f"warning: {_run_title(row)} is not in the baseline: {_line(cause)}", err=True)
+        typer.echo(f"warning: {_run_title(row)} is not in the baseline: {cause}", err=True)
     typer.echo(f"{path}: {update.rows} rows")
 
 
@@ -97,17 +98,21 @@ _ASKED = (
 
 def _print_report(report: GateReport, baseline: Path) -> None:
     from rich.console import Console
+    from rich.text import Text
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _LOG_WIDTH)
     new = report.of("new")
     shown = [c for kind in ("drop", "missing", "lower", "rise") for c in report.of(kind)] + new[:_MOST_NEW]
+    causes = {text: i for i, text in enumerate(dict.fromkeys(c.cause for c in shown if c.cause), start=1)}
     if shown:
-        console.print(_table(shown))
+        console.print(_table(shown, causes))
+    for text, i in causes.items():
+        console.print(Text(f"[{i}] {text}"))
     if len(new) > _MOST_NEW:
-        console.print(f"... and {len(new) - _MOST_NEW} more new values (--json lists all)", markup=False)
+        console.print(Text(f"... and {len(new) - _MOST_NEW} more new values (--json lists all)"))
     counts = ", ".join(f"{len(report.of(kind))} {word}" for kind, word in _WORDS.items())
     verdict = "passed" if report.passed else "failed"
-    console.print(f"gate {verdict} against {baseline}: {counts}", markup=False, highlight=False, soft_wrap=True)
+    console.print(Text(f"gate {verdict} against {baseline}: {counts}"), soft_wrap=True)
 
 
 _WORDS = {
@@ -121,25 +126,27 @@ _WORDS = {
 _STYLES = {"drop": "bold red", "missing": "bold red", "lower": "yellow", "rise": "green", "new": "dim"}
 
 
-def _table(changes: Sequence[Change]) -> Any:
+def _table(changes: Sequence[Change], causes: Mapping[str, int]) -> Any:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
+    from cmrbench.report.wording import plain
+
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
-    table.add_column("Change")
-    table.add_column("Run", overflow="fold")
-    table.add_column("Measured", overflow="fold")
+    table.add_column("Change", no_wrap=True)
+    for head in ("Run", "Measured"):
+        table.add_column(head, overflow="fold")
     for head in ("Before", "Now", "Difference"):
         table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("Cause", overflow="fold")
     for c in changes:
         asked = c.asked
+        kind = f"{c.kind} [{causes[c.cause]}]" if c.cause else c.kind
         learned = ", learned codes" if asked["gallery_codes"] == "learned" else ""
         measured = f"{asked['direction']} {asked['metric']}, {asked['protocol']}, {asked['retrieval']}{learned}"
         numbers = [_number(c.before), _number(c.now), "" if c.difference is None else f"{c.difference:+.4f}"]
-        texts = [c.kind, _run_title(asked), _line(measured), *numbers, _line(c.cause)]
-        table.add_row(*(Text(t, style=_STYLES[c.kind] if i == 0 else "") for i, t in enumerate(texts)))
+        texts = [_run_title(asked), plain(measured), *numbers]
+        table.add_row(Text(kind, style=_STYLES[c.kind]), *map(Text, texts))
     return table
 
 
@@ -148,16 +155,10 @@ def _number(value: float | None) -> str:
 
 
 def _run_title(row: Any) -> str:
-    from cmrbench.report.wording import setting
+    from cmrbench.report.wording import plain, setting
 
     what = setting(row["params"], row["preset"], row["dim"])
     bits = f"{row['bits']} bits" if row["bits"] else ""
     where = row["dataset"] + (f"/{row['feature_set']}" if row["feature_set"] not in ("", "default") else "")
     named = " ".join(part for part in (row["method"], what, bits) if part)
-    return _line(f"{named} on {where}, seed {row['seed']}")
-
-
-def _line(text: str) -> str:
-    from cmrbench.report.wording import plain
-
-    return plain(text)
+    return plain(f"{named} on {where}, seed {row['seed']}")

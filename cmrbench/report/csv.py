@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 
 from cmrbench.report.model import Cell, Column, Leaderboard, Row
+from cmrbench.report.wording import plain
 
 FIELDS = (
     *("dataset", "dataset_fingerprint", "feature_set", "output", "protocol", "protocol_fingerprint"),
@@ -46,5 +47,6 @@ def _line(
 
 
 def _text(text: str) -> str:
-    """Text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+    """One line of text that a spreadsheet does not take for a formula."""
+    line = plain(text)
+    return f"'{line}" if line.startswith(("=", "+", "-", "@")) else line

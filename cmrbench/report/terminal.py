@@ -20,7 +20,7 @@ WIDTH = 100
 """Columns of a text document."""
 
 _NAME_WIDTH = 30
-_PADDING = 2
+_PADDING = 3  # one on either side of a cell, one between columns
 
 
 def print_leaderboards(console: Console, table: pa.Table) -> None:
@@ -62,8 +62,8 @@ def _panels(board: Leaderboard, width: int, styled: bool) -> list[Table]:
     from rich.cells import cell_len
 
     columns = _Columns(board, styled)
-    name = min(_NAME_WIDTH, max(cell_len(" ".join([row.title, *row.marks])) for row in board.rows)) + _PADDING
-    room = max(width - name, 1)
+    names = [" ".join([row.title, *row.marks]) for row in board.rows] + [group.title for group in board.groups]
+    room = max(width - min(_NAME_WIDTH, max(map(cell_len, names))) - _PADDING, 1)
     tasks = [[i for i, _ in same] for _, same in groupby(enumerate(columns.tasks), key=lambda pair: pair[1])]
     blocks = [[i] for i in range(len(columns.tasks))] if any(columns.room(t) > room for t in tasks) else tasks
     panels: list[list[int]] = [[]]
@@ -120,13 +120,17 @@ def _dim(text: str) -> Text:
     return Text(text, style="dim")
 
 
+_EMPHASIS = {"best": "bold", "second": "underline", "": ""}
+
+
 def _cell(cell: Cell, styled: bool) -> Text:
     from rich.text import Text
 
     number = cell.number
     if not styled and cell.rank:
         number = f"*{number}*" if cell.rank == "best" else f"_{number}_"
-    text = Text(number, style={"best": "bold", "second": "underline"}.get(cell.rank, "") if styled else "")
+    text = Text()  # without a style of its own: the padding to the left of a number is not underlined
+    text.append(number, style=_EMPHASIS[cell.rank] if styled else "")
     if cell.spread:
-        text.append(f" {cell.spread}", style="not bold not underline dim")
-    return text.append(superscript(cell.note), style="not bold not underline")
+        text.append(f" {cell.spread}", style="dim")
+    return text.append(superscript(cell.note))

@@ -68,8 +68,7 @@ def outcome(status: str, cause: str | None) -> str:
     """``"timeout: stopped after 60 s"``; a finished run without any number is said to be just that."""
     if status == "done":
         return "finished without a number"
-    words = plain(cause or "")
-    return f"{status}: {words}" if words else status
+    return plain(f"{status}: {cause}" if cause else status)
 
 
 def seed_list(seeds: Iterable[int]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from cmrbench.core.hashing import digest
 from cmrbench.core.runs import Record, RunResult, RunSpec
 from cmrbench.report.model import Leaderboard, Row
 from cmrbench.store.schema import concat, to_table
@@ -62,11 +63,12 @@ def run(
     asked: dict[str, Any] = {
         "method": method,
         "dataset": "emoji",
-        "dataset_fingerprint": "d" * 64,
         "feature_set": "default",
         "seed": seed,
     }
-    what = RunSpec(**asked | dict(spec or {}))
+    asked |= dict(spec or {})
+    asked.setdefault("dataset_fingerprint", digest(asked["dataset"], 64))
+    what = RunSpec(**asked)
     records = [record(d, v, **changes) for d, v in values.items()] if isinstance(values, Mapping) else list(values)
     return to_table(
         RunResult(

@@ -1,0 +1,264 @@
+"""What the renderers print: emphasis, escapes, widths, machine forms."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import pyarrow as pa
+import pytest
+from report_tables import INFO, IT, TI, hash_run, run, table
+from rich.console import Console
+
+from cmrbench.core.errors import UnknownNameError
+from cmrbench.report import FORMATS, leaderboards, print_leaderboards, render
+
+HOSTILE = (
+    "a|b <script>alert('x')</script>\n| c | **d** [e](javascript:f) @g `h` \\i $j$ #k ~l~ "
+    '_m_ & "n" \x1b[31mred\x1b[0m \u202egnp.exe %o {p} ^q \\input{/etc/passwd}'
+)
+
+
+@pytest.fixture
+def results() -> pa.Table:
+    runs = [run("cca", {IT: 0.3, TI: 0.25}), run("random", {IT: 0.12, TI: 0.11})]
+    runs += [run("lcm", {IT: 0.5 + s / 10, TI: 0.4}, seed=s) for s in range(2)]
+    runs += [run("lcm", {IT: 0.9, TI: 0.9}, retrieval="2sknn", flags=("label-reading",), key="x")]
+    runs += [run("drcl", status="timeout", cause="stopped after 60 s")]
+    runs += [hash_run(m, b, {IT: 0.5 + b / 1000, TI: 0.4}) for m in ("scm", "batch") for b in (16, 32, 64, 128)]
+    return table(*runs)
+
+
+@pytest.fixture
+def hostile() -> pa.Table:
+    info = dict.fromkeys(("title", "group", "venue", "category"), HOSTILE) | {"output": "real"}
+    return table(
+        run("cca", {IT: 0.5, TI: 0.4}),
+        run(
+            "evil",
+            {IT: 0.6, TI: 0.4},
+            info=info,
+            flags=(HOSTILE,),
+            spec={"preset": HOSTILE, "params": (("k", HOSTILE),)},
+        ),
+        run("worse", status=HOSTILE, cause=HOSTILE, info=info),
+        run("cca", {IT: 0.5}, spec={"dataset": HOSTILE, "feature_set": HOSTILE}, protocol=HOSTILE),
+    )
+
+
+def test_unknown_format() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean"):
+        render([], "htm")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_renders_everything(name: str, results: pa.Table, hostile: pa.Table) -> None:
+    assert render([], name)
+    text = render(leaderboards(results), name)
+    for word in ("LCM + 2sknn", "0.550" if name not in ("csv", "json") else "0.55", "stopped after 60 s", "Chance"):
+        assert word in text
+    assert "\x1b" not in render(leaderboards(hostile), name)
+    assert "\u202e" not in render(leaderboards(hostile), name)
+
+
+# Markdown
+
+
+def markdown_cells(line: str) -> list[str]:
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def test_markdown_best_bold_second_underlined(results: pa.Table) -> None:
+    lines = {
+        markdown_cells(x)[0]: markdown_cells(x) for x in render(leaderboards(results)).splitlines() if x[:1] == "|"
+    }
+    assert lines["LCM"][3:6] == ["**0.550** ±0.071", "**0.400** ±0.000", "**0.475** ±0.035"]
+    assert lines["CCA"][3:6] == ["<u>0.300</u>", "<u>0.250</u>", "<u>0.275</u>"]
+    assert lines["LCM + 2sknn †"][3] == "0.900"
+    assert lines["Random"][3] == "0.120"
+    assert lines["DRCL"][3] == "timeout¹"
+    assert "- ¹ timeout: stopped after 60 s" in render(leaderboards(results))
+
+
+def test_markdown_holds_hostile_text(hostile: pa.Table) -> None:
+    text = render(leaderboards(hostile))
+    tables = [block for block in text.split("\n\n") if block.startswith("|")]
+    assert tables
+    for block in tables:
+        widths = {len(markdown_cells(line)) for line in block.splitlines()}
+        assert len(widths) == 1, "no text adds a cell or a line"
+    bare = re.sub(r"</?u>", "", text)
+    assert "<" not in bare
+    assert not re.search(r"(?<!\\)\[", bare)
+    assert not re.search(r"(?<!\\)`", bare)
+    assert not re.search(r"(?<!\w)@", bare)
+    assert "**d**" not in bare
+    assert not re.search(r"^#k", bare, re.M)
+
+
+# HTML
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self.open: list[str] = []
+        self.rows: list[int] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        if tag != "meta":
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append(0)
+        if tag in ("td", "th"):
+            self.rows[-1] += int(dict(attrs).get("colspan") or 1)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("name", ["results", "hostile"])
+def test_html_is_well_formed_and_holds_hostile_text(name: str, request: pytest.FixtureRequest) -> None:
+    boards = leaderboards(request.getfixturevalue(name))
+    page = render(boards, "html")
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert not set(tags.seen) & {"script", "img", "a", "iframe", "link"}
+    assert tags.seen.count("table") == len(boards)
+    assert "http" not in page.replace("http-equiv", "").replace("https", "http")
+
+
+def test_html_body_rows_have_the_width_of_the_head(results: pa.Table) -> None:
+    (real,) = [b for b in leaderboards(results) if b.key.output == "real"]
+    tags = Tags()
+    tags.feed(render([real], "html"))
+    assert set(tags.rows) == {3 + 3 + 2}
+
+
+def test_html_emphasis(results: pa.Table) -> None:
+    page = render(leaderboards(results), "html")
+    assert '<b>0.550</b> <span class="spread">±0.071</span>' in page
+    assert '<span class="second">0.300</span>' in page
+
+
+# LaTeX
+
+
+def latex_is_balanced(text: str) -> bool:
+    depth = 0
+    for brace in re.findall(r"(?<!\\)[{}]", text.replace(r"\\", "")):
+        depth += 1 if brace == "{" else -1
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def test_latex(results: pa.Table) -> None:
+    text = render(leaderboards(results), "latex")
+    assert r"\textbf{0.550} {\scriptsize $\pm$0.071}" in text
+    assert r"\underline{0.300}" in text
+    assert r"LCM + 2sknn \dag{}" in text
+    assert r"timeout\textsuperscript{1}" in text
+    assert r"\cmidrule(lr){4-7} \cmidrule(lr){8-11}" in text
+    assert latex_is_balanced(text)
+
+
+def test_latex_holds_hostile_text(hostile: pa.Table) -> None:
+    text = render(leaderboards(hostile), "latex")
+    assert latex_is_balanced(text)
+    assert r"\input" not in text
+    body = text.split("\n", 2)[2]
+    assert not re.search(r"(?<!\\)[%#~^]", body)
+    assert set(re.findall(r"(?<!\\)\$[^$]*\$", body)) <= {r"$\rightarrow$", r"$\times$", r"$\pm$", r"$\cdot$"}
+    for tabular in re.findall(r"\\begin\{tabular\}\{(l+r+)\}(.*?)\\end\{tabular\}", body, re.S):
+        lines = [line for line in tabular[1].splitlines() if line.endswith(r"\\") and r"\multicolumn" not in line]
+        assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in lines} == {len(tabular[0])}
+
+
+def test_latex_row_that_begins_with_a_bracket() -> None:
+    text = render(leaderboards(run("evil", {IT: 0.5}, info={"title": "[1cm] *"})), "latex")
+    assert "{[}1cm] {*} & " in text, "a row end would take it for its argument"
+
+
+# CSV and JSON
+
+
+def test_csv_is_one_line_a_cell(results: pa.Table) -> None:
+    boards = leaderboards(results)
+    lines = list(csv.DictReader(io.StringIO(render(boards, "csv"))))
+    assert len(lines) == sum(len(r.cells) for b in boards for r in b.rows)
+    (best,) = [x for x in lines if x["title"] == "LCM" and x["task"] == "image → text"]
+    assert float(best["mean"]) == pytest.approx(0.55)
+    assert (best["rank"], best["seeds"], best["status"], best["bits"]) == ("best", "2", "", "")
+    lost = [x for x in lines if x["title"] == "DRCL"]
+    assert {(x["mean"], x["status"], x["note"]) for x in lost} == {("", "timeout", "timeout: stopped after 60 s")}
+    assert {x["bits"] for x in lines if x["title"] == "SCM"} == {"16", "32", "64", "128"}
+
+
+def test_csv_holds_no_formula() -> None:
+    info = INFO["lcm"] | {"title": "=cmd|' /C calc'!A0", "venue": "@x", "group": "-1+2"}
+    lines = list(csv.reader(io.StringIO(render(leaderboards(run("lcm", {IT: 0.5}, info=info)), "csv"))))
+    assert not any(cell[:1] in "=+-@" for line in lines for cell in line if cell)
+
+
+def test_json_is_strict_and_complete(results: pa.Table) -> None:
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    spoilt = table(results, run("kcca", {IT: float("nan"), TI: 0.1}, chance=float("nan")))
+    told = json.loads(render(leaderboards(spoilt), "json"), parse_constant=refuse)
+    assert told["format"] == 1
+    real, hashing = told["leaderboards"]
+    assert real["facts"]["queries × gallery"] == "467 × 467"
+    rows = {r["title"]: r for g in real["groups"] for r in g["rows"]}
+    assert rows["LCM"]["cells"][0]["mean"] == pytest.approx(0.55)
+    assert rows["LCM + 2sknn"]["flags"] == ["label-reading"]
+    assert rows["KCCA"]["cells"][0]["mean"] is None
+    assert [c["bits"] for c in hashing["columns"]] == [16, 32, 64, 128] * 2
+
+
+# Terminal
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_terminal_tables_fit_and_lose_no_column(width: int, results: pa.Table, hostile: pa.Table) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=False, color_system=None)
+    print_leaderboards(console, table(results, hostile))
+    text = out.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    for number in ("0.516", "0.532", "0.564", "0.628", "0.550", "0.475"):
+        assert number in text
+
+
+def test_text_fits_100_columns_with_five_modalities_and_three_seeds() -> None:
+    names = ["image", "text", "audio", "video", "3d"]
+    values = {f"{a}->{b}": 0.5 for a in names for b in names if a != b}
+    boards = leaderboards(table(*(run("a_method_with_quite_a_long_name_of_its_own", values, seed=s) for s in range(3))))
+    text = render(boards, "text")
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.count("±0.000") == 6
+    assert "…" not in text
+
+
+def test_text_marks_ranks_without_style(results: pa.Table) -> None:
+    text = render(leaderboards(results), "text")
+    assert "*0.550* ±0.071" in text
+    assert "_0.300_" in text
+
+
+def test_terminal_uses_style_and_prints_no_markup(results: pa.Table) -> None:
+    out = io.StringIO()
+    info = INFO["lcm"] | {"title": "[bold red]LCM[/]"}
+    console = Console(file=out, width=100, force_terminal=True, color_system="standard", legacy_windows=False)
+    print_leaderboards(console, table(results, run("mine", {IT: 0.1, TI: 0.1}, info=info)))
+    text = out.getvalue()
+    assert "[bold red]LCM[/]" in text
+    assert "\x1b[1m0.550" in text
+    assert "\x1b[4m0.300" in text
