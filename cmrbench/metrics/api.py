@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from cmrbench.core.errors import UnknownNameError
+from cmrbench.core.errors import DataError, UnknownNameError
 from cmrbench.metrics import scores
 from cmrbench.metrics.engine import BLOCK_BYTES, Evaluation, evaluate
 from cmrbench.metrics.metric import Metric
@@ -73,5 +73,10 @@ def evaluate_arrays(
     wanted = [Metric.parse(m) if isinstance(m, str) else m for m in listed]
     if ties is not None:
         wanted = [m.with_ties(ties) for m in wanted]
-    relevance = from_labels(query_labels, gallery_labels)
-    return evaluate(DISTANCES[distance](query, gallery), relevance, wanted, block_bytes)
+    similarity, relevance = DISTANCES[distance](query, gallery), from_labels(query_labels, gallery_labels)
+    for side, name in enumerate(("query", "gallery")):
+        if similarity.shape[side] != relevance.shape[side]:
+            raise DataError(
+                f"{name} labels are for {relevance.shape[side]} items, but {name} holds {similarity.shape[side]}"
+            )
+    return evaluate(similarity, relevance, wanted, block_bytes)

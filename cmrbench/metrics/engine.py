@@ -14,7 +14,8 @@ from cmrbench.metrics.scores import Scores
 from cmrbench.metrics.ties import Groups, hit, measure
 
 BLOCK_BYTES = 256 << 20
-_BYTES_PER_PAIR = 96  # scores, order, ranked scores, flags, and the groups where no two items are tied
+_BYTES_PER_PAIR = 80  # scores, order, ranked scores and flags
+_BYTES_PER_RULE = 64  # tie groups of one rule where every item is relevant and no two are tied: the worst case
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,7 @@ def evaluate(
         What to measure; all of them in one pass.
     block_bytes : int
         Memory for one block of queries. At least one query is taken at a time, so a gallery of n items needs about
-        ``96 n`` bytes in any case.
+        ``144 n`` bytes in any case, and ``64 n`` more for every tie rule after the first.
 
     Raises
     ------
@@ -110,7 +111,7 @@ def _ranked_blocks(
 ) -> Iterator[tuple[slice, dict[str, Groups]]]:
     """Blocks of queries with their tie groups under each tie rule."""
     n_query, n = scores.shape
-    step = max(1, block_bytes // (_BYTES_PER_PAIR * n))
+    step = max(1, block_bytes // ((_BYTES_PER_PAIR + _BYTES_PER_RULE * len(rules)) * n))
     for start in range(0, n_query, step):
         stop = min(start + step, n_query)
         block, relevant = scores.block(start, stop), relevance.block(start, stop)

@@ -91,6 +91,14 @@ class Metric:
                 raise UnknownNameError("metric option", name, NORMS + MEANS + TIES)
         return cls(_ALIASES[kind.lower()], _cut_off(text, cut), **fields)
 
+    @classmethod
+    def parse_list(cls, text: str) -> tuple[Metric, ...]:
+        """Several metrics separated by commas: ``"mAP@all,mAP@50[min_kr,stable]"``."""
+        parts = re.split(r",(?![^\[]*\])", text)
+        if not all(part.strip() for part in parts):
+            raise UsageError(f"metrics {text!r} hold an empty name: separate metrics by single commas")
+        return tuple(cls.parse(part) for part in parts)
+
     def with_ties(self, ties: str) -> Metric:
         """The same metric under another tie rule."""
         return replace(self, ties=ties)

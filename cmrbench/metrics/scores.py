@@ -48,16 +48,18 @@ class _Given(Scores):
 
 @dataclass(frozen=True, eq=False)
 class _Products(Scores):
-    """``2 q.g - offset(g)`` or plain ``q.g``, over the distinct gallery rows.
+    """Products of queries with the distinct gallery rows, less an offset an item, over the norms.
 
     BLAS does not promise that equal rows get equal products (the edge of a tile is summed in another order), so
-    equal rows are multiplied once: items with one representation tie exactly, whatever the library does.
+    equal rows are multiplied once: items with one representation tie exactly, whatever the library does. Norms
+    divide afterwards, so that products of whole numbers stay exact and tie where they should.
     """
 
     query: np.ndarray  # (n_query, d)
     gallery: np.ndarray  # (distinct, d)
     item: np.ndarray | None  # gallery item -> distinct row; None: all rows are distinct
     offset: np.ndarray | None = None  # (distinct,)
+    norms: tuple[np.ndarray, np.ndarray] | None = None  # (n_query,), (distinct,)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -67,6 +69,9 @@ class _Products(Scores):
         products: np.ndarray = self.query[start:stop] @ self.gallery.T
         if self.offset is not None:
             products -= self.offset
+        if self.norms is not None:
+            products /= self.norms[0][start:stop, None]
+            products /= self.norms[1]
         return products if self.item is None else products[:, self.item]
 
 
@@ -93,8 +98,9 @@ def cosine(query: Any, gallery: Any) -> Scores:
     Computed in float32, or in float64 if one of the arrays is float64 or wide integers. A query's scores come from one
     matrix product a block, so another block size can move their last bits.
     """
-    q, g = _pair(query, gallery)
-    return _Products(_normalised(q), *_distinct(_normalised(g)))
+    q, g = (_scaled(a) for a in _pair(query, gallery))
+    rows, item = _distinct(g)
+    return _Products(q, rows, item, norms=(_norms(q), _norms(rows)))
 
 
 def inner(query: Any, gallery: Any) -> Scores:
@@ -115,13 +121,10 @@ def inner(query: Any, gallery: Any) -> Scores:
 def euclidean(query: Any, gallery: Any) -> Scores:
     """Euclidean distance of representations (n, d), nearest first.
 
-    The score is ``2 q.g - |g|^2`` in float64, which orders the gallery as ``-|q - g|`` does; the gallery's mean is
-    subtracted from both sides first, so that a common offset costs no digits.
+    The score is ``2 q.g - |g|^2`` in float64, which orders the gallery as ``-|q - g|`` does.
     """
     q, g = (a.astype(np.float64) for a in _pair(query, gallery))
-    mean = g.mean(axis=0)
     rows, item = _distinct(g)
-    q, rows = q - mean, rows - mean
     squares = np.einsum("ij,ij->i", rows, rows)
     if not np.isfinite(squares).all() or not np.isfinite(np.einsum("ij,ij->i", q, q)).all():
         raise DataError("the squared Euclidean distances overflow; scale the representations")
@@ -179,13 +182,18 @@ def _pair(query: Any, gallery: Any) -> tuple[np.ndarray, np.ndarray]:
     return q.astype(dtype, copy=False), g.astype(dtype, copy=False)
 
 
-def _normalised(rows: np.ndarray) -> np.ndarray:
-    # Dividing by the largest entry first keeps very long and very short rows from over- and underflow.
-    largest = np.abs(rows).max(axis=1, keepdims=True)
-    scaled = rows / np.where(largest > 0, largest, 1)
-    norms = np.sqrt(np.einsum("ij,ij->i", scaled, scaled))[:, None]
-    unit: np.ndarray = scaled / np.where(norms > 0, norms, 1)
-    return unit
+def _scaled(rows: np.ndarray) -> np.ndarray:
+    """Each row times the power of two that brings its largest entry to [0.5, 1): exact, and nothing can overflow."""
+    _, exponent = np.frexp(np.abs(rows).max(axis=1, keepdims=True))
+    scaled: np.ndarray = np.ldexp(rows, -exponent)
+    return scaled
+
+
+def _norms(rows: np.ndarray) -> np.ndarray:
+    """Euclidean norm of every row; 1 for a zero row."""
+    norms: np.ndarray = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    norms[norms == 0] = 1
+    return norms
 
 
 def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

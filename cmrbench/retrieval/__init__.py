@@ -11,7 +11,7 @@ from cmrbench.metrics.scores import Scores
 from cmrbench.retrieval.distances import by_distance
 from cmrbench.retrieval.encoded import Encoded
 from cmrbench.retrieval.score import own_score
-from cmrbench.retrieval.two_stage_knn import two_stage_knn
+from cmrbench.retrieval.two_stage_knn import two_stage_search
 
 STRATEGIES: Mapping[str, Callable[..., Scores]] = {
     "cosine": by_distance("cosine"),
@@ -19,7 +19,7 @@ STRATEGIES: Mapping[str, Callable[..., Scores]] = {
     "inner": by_distance("inner"),
     "hamming": by_distance("hamming"),
     "score": own_score,
-    "2sknn": two_stage_knn,
+    "2sknn": two_stage_search,
 }
 READS_LABELS = frozenset({"2sknn"})
 """Strategies that read the gallery's labels; their results are flagged ``label-reading`` wherever they appear."""

@@ -31,7 +31,7 @@ _BLOCK_BYTES = 64 << 20
 _BYTES_PER_PAIR = 64
 
 
-def two_stage_knn(
+def two_stage_search(
     query: Encoded,
     gallery: Encoded,
     train: Encoded | None,

@@ -1,0 +1,59 @@
+"""Arrays from a user's files: .npy, .npz with one array, .csv and .txt. No pickle is ever loaded."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from cmrbench.core.errors import DataError, UsageError
+
+SUFFIXES = (".npy", ".npz", ".csv", ".txt")
+
+
+def load_array(path: Path) -> np.ndarray:
+    """The array in a file.
+
+    Text files hold one row a line, separated by commas (.csv) or white space (.txt), without a header, and always
+    give two dimensions.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged, holds Python objects or not exactly one array.
+    UsageError
+        If its name ends in none of `SUFFIXES`.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        if suffix == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False))
+        if suffix == ".npz":
+            return _only_array(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # numpy warns of an empty file; the shape says so, too
+            return np.loadtxt(path, delimiter="," if suffix == ".csv" else None, ndmin=2)
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+        reason = str(error).split("\n")[0].rstrip(".") or type(error).__name__
+        raise DataError(f"{path}: cannot be read as an array ({reason})") from error
+
+
+def load_labels(path: Path) -> np.ndarray:
+    """Labels in a file; a text file with one column holds class numbers."""
+    array = load_array(path)
+    text = path.suffix.lower() in (".csv", ".txt")
+    return array[:, 0] if text and array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def _only_array(path: Path) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as archive:
+        if len(archive.files) != 1:
+            held = ", ".join(archive.files) or "none"
+            raise DataError(f"{path}: expected exactly one array, found {len(archive.files)} ({held})")
+        return np.asarray(archive[archive.files[0]])

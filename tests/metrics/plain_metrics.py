@@ -1,0 +1,67 @@
+"""Plain definitions to test the engine against: one ranking at a time, position by position, no closed forms."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import cache
+
+
+@cache
+def value(found: tuple[int, ...], kind: str, k: int | None, norm: str = "hits") -> float:
+    """A metric of one ranking without ties; `found` holds 1 where the item at that rank is relevant."""
+    cut = len(found) if k is None else k
+    kept, R = found[:cut], sum(found)
+    if not sum(kept):
+        return 0.0
+    if kind == "mAP":
+        precisions = [sum(kept[: i + 1]) / (i + 1) for i, relevant in enumerate(kept) if relevant]
+        return math.fsum(precisions) / {"hits": sum(kept), "min_kr": min(cut, R), "r": R}[norm]
+    if kind == "P":
+        return sum(kept) / cut
+    if kind == "R":
+        return sum(kept) / R
+    if kind == "hit":
+        return 1.0
+    gain = [1 / math.log2(i + 2) for i in range(len(found))]
+    return math.fsum(g for g, relevant in zip(gain, kept, strict=False) if relevant) / math.fsum(gain[: min(cut, R)])
+
+
+def orders(groups: list[tuple[int, int]]) -> list[tuple[int, ...]]:
+    """All equally likely rankings of tie groups (size, relevant items), from the top down."""
+    inside = [
+        [tuple(int(i in places) for i in range(t)) for places in itertools.combinations(range(t), r)] for t, r in groups
+    ]
+    return [tuple(itertools.chain(*parts)) for parts in itertools.product(*inside)]
+
+
+def sorted_groups(scores: list[float], relevant: list[int]) -> list[tuple[int, int]]:
+    """Tie groups (size, relevant items) of scored items, from the top down."""
+    return [
+        (sum(s == level for s in scores), sum(r for s, r in zip(scores, relevant, strict=True) if s == level))
+        for level in sorted(set(scores), reverse=True)
+    ]
+
+
+def expected_ap(groups: list[tuple[int, int]], k: int, norm: str) -> float:
+    """Expected AP@k by summing over positions, and over how many relevant items the cut group gives."""
+    R = sum(r for _, r in groups)
+
+    def precisions(before: int, found: int, size: int, relevant: int) -> float:
+        ahead = (relevant - 1) / (size - 1) if size > 1 else 0.0
+        return math.fsum(relevant / size * (found + 1 + j * ahead) / (before + j + 1) for j in range(size))
+
+    total, before, found = 0.0, 0, 0
+    for t, r in groups:
+        if before + t > k:
+            m, mean = k - before, 0.0
+            for x in range(max(0, m - (t - r)), min(m, r) + 1):
+                chance = math.comb(r, x) * math.comb(t - r, m - x) / math.comb(t, m)
+                in_all = total + (precisions(before, found, m, x) if m else 0.0)
+                divisor = {"hits": found + x, "min_kr": min(k, R), "r": R}[norm]
+                mean += chance * in_all / divisor if divisor else 0.0
+            return mean
+        total += precisions(before, found, t, r)
+        before, found = before + t, found + r
+    divisor = {"hits": R, "min_kr": min(k, R), "r": R}[norm]
+    return total / divisor if divisor else 0.0

@@ -1,0 +1,181 @@
+"""Scores and relevance: right numbers, exact ties, and refusals that name the array and the row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cmrbench.core.errors import DataError
+from cmrbench.metrics import cosine, euclidean, from_instances, from_labels, given, hamming, inner
+from cmrbench.metrics import scores as module
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(7, 5)).astype(np.float32), rng.normal(size=(9, 5)).astype(np.float32)
+
+
+def test_similarities_are_what_they_say(arrays):
+    q, g = arrays
+    unit = [a / np.linalg.norm(a.astype(float), axis=1, keepdims=True) for a in arrays]
+    np.testing.assert_allclose(cosine(q, g).block(0, 7), unit[0] @ unit[1].T, atol=1e-6)
+    np.testing.assert_allclose(inner(q, g).block(2, 5), q[2:5] @ g.T, atol=1e-6)
+    squared = ((q[:, None].astype(float) - g[None]) ** 2).sum(-1)
+    score = euclidean(q, g).block(0, 7)
+    np.testing.assert_allclose(np.diff(-score, axis=1), np.diff(squared, axis=1), atol=1e-12)
+    assert cosine(q, g).shape == (7, 9)
+    assert given(unit[0] @ unit[1].T).shape == (7, 9)
+
+
+def test_digits_of_the_inputs_are_kept(arrays):
+    q, g = arrays
+    assert cosine(q, g).block(0, 1).dtype == np.float32
+    assert cosine(q.astype(np.float64), g).block(0, 1).dtype == np.float64
+    big = np.array([[2**31 - 1, 0]], dtype=np.int64)
+    assert inner(big, big).block(0, 1)[0, 0] == float(2**31 - 1) ** 2
+
+
+def test_euclidean_survives_a_common_offset(arrays):
+    q, g = arrays
+    far = np.float32(4096)
+    q, g = np.round(q * 64) / 64, np.round(g * 64) / 64  # exact after the shift
+    order = np.argsort(-euclidean(q, g).block(0, 7), axis=1)
+    np.testing.assert_array_equal(np.argsort(-euclidean(q + far, g + far).block(0, 7), axis=1), order)
+
+
+def test_codes_tie_under_every_distance():
+    rng = np.random.default_rng(0)
+    q, g = (np.where(rng.random((n, 23)) < 0.5, -1, 1).astype(np.float32) for n in (20, 70))
+    levels = hamming(q, g).block(0, 20)
+    for similarity in (cosine, inner, euclidean):
+        block = similarity(q, g).block(0, 20)
+        same, above = levels[:, :, None] == levels[:, None], levels[:, :, None] > levels[:, None]
+        np.testing.assert_array_equal(block[:, :, None] == block[:, None], same)
+        np.testing.assert_array_equal(block[:, :, None] > block[:, None], above)
+
+
+@pytest.mark.parametrize("similarity", [cosine, inner, euclidean])
+@pytest.mark.parametrize("d", [3, 128, 1000])
+def test_equal_items_tie_exactly(similarity, d):
+    rng = np.random.default_rng(d)
+    distinct = rng.normal(size=(3, d)).astype(np.float32)
+    item = rng.integers(0, 3, 101)
+    block = similarity(rng.normal(size=(5, d)).astype(np.float32), distinct[item]).block(0, 5)
+    for i in range(3):
+        assert (block[:, item == i] == block[:, item == i][:, :1]).all()
+
+
+def test_a_zero_row_is_orthogonal_to_everything(arrays):
+    q, g = (a.copy() for a in arrays)
+    q[3], g[4] = 0, -0.0
+    block = cosine(q, g).block(0, 7)
+    assert (block[3] == 0).all()
+    assert (block[:, 4] == 0).all()
+
+
+def test_cosine_of_very_long_and_very_short_rows(arrays):
+    q, g = arrays
+    expected = cosine(q, g).block(0, 7)
+    np.testing.assert_allclose(cosine(q * np.float32(1e30), g * np.float32(1e-35)).block(0, 7), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("bits", [1, 8, 63, 64, 65, 130])
+@pytest.mark.parametrize("dtype", [np.int8, np.float32])
+def test_hamming_counts_agreeing_bits(bits, dtype):
+    rng = np.random.default_rng(bits)
+    q, g = (np.where(rng.random((n, bits)) < 0.5, -1, 1).astype(dtype) for n in (6, 11))
+    found = hamming(q, g)
+    assert found.levels == bits + 1
+    np.testing.assert_array_equal(found.block(1, 6), (q[1:6, None] == g[None]).sum(-1))
+
+
+def test_popcount_without_numpy_2(monkeypatch):
+    words = np.random.default_rng(0).integers(0, 2**63, (5, 7), dtype=np.uint64)
+    expected = [[bin(int(w)).count("1") for w in row] for row in words]
+    np.testing.assert_array_equal(module.popcount(words), expected)
+    monkeypatch.delattr(np, "bitwise_count", raising=False)
+    np.testing.assert_array_equal(module.popcount(words), expected)
+
+
+@pytest.mark.parametrize("similarity", [cosine, inner, euclidean, hamming])
+def test_bad_arrays_are_named(similarity):
+    good = np.ones((4, 3))
+    for bad, words in [
+        (np.ones(3), r"2-d.*\(3,\)"),
+        (np.ones((0, 3)), "empty"),
+        (np.ones((4, 0)), "empty"),
+        (np.array([["a"] * 3]), "numbers, got dtype"),
+        (np.array([[1, 1, 1], [1, np.nan, 1]]), "NaN or infinity, first in row 1"),
+        (np.array([[1, 1, 1], [1, 1, 1], [1, -np.inf, 1]]), "NaN or infinity, first in row 2"),
+    ]:
+        with pytest.raises(DataError, match=f"^query .*{words}"):
+            similarity(bad, good)
+        with pytest.raises(DataError, match=f"^gallery .*{words}"):
+            similarity(good, bad)
+    with pytest.raises(DataError, match="3 and 2"):
+        similarity(good, np.ones((4, 2)))
+
+
+def test_codes_other_than_plus_and_minus_one_are_refused():
+    codes = np.ones((3, 4), dtype=np.int8)
+    zero = codes.copy()
+    zero[2, 1] = 0
+    with pytest.raises(DataError, match=r"^gallery .*got 0 in row 2; write bits"):
+        hamming(codes, zero)
+    with pytest.raises(DataError, match=r"^query .*got 0.5 in row 0$"):
+        hamming(codes * 0.5, codes)
+
+
+@pytest.mark.parametrize("similarity", [inner, euclidean])
+def test_overflow_is_refused(similarity):
+    huge = np.full((2, 3), 1e200)
+    huge[0] = 0
+    with pytest.raises(DataError, match="overflow"):
+        similarity(huge, huge)
+
+
+@pytest.mark.parametrize("C", [1, 7, 64, 65, 255])
+def test_multi_hot_relevance_is_a_shared_label(C):
+    rng = np.random.default_rng(C)
+    q, g = (rng.random((n, C)) < 2 / C for n in (8, 13))
+    expected = (q.astype(int) @ g.T.astype(int)) > 0
+    for dtype in (bool, np.uint8, np.float64):
+        np.testing.assert_array_equal(from_labels(q.astype(dtype), g.astype(dtype)).block(2, 8), expected[2:8])
+
+
+def test_class_numbers_and_instances():
+    relevance = from_labels([3.0, 0.0], np.array([0, 3, 3], dtype=np.uint8))
+    np.testing.assert_array_equal(relevance.block(0, 2), [[False, True, True], [True, False, False]])
+    assert relevance.shape == (2, 3)
+    relevance = from_instances(np.array(["b", "longer"]), np.array(["longer", "b", "x"]))
+    np.testing.assert_array_equal(relevance.block(0, 2), [[False, True, False], [True, False, False]])
+    np.testing.assert_array_equal(from_instances([5, -6], [-6]).block(0, 2), [[False], [True]])
+
+
+@pytest.mark.parametrize(
+    ("query", "gallery", "words"),
+    [
+        ([0, 1], [[0, 1]], "both"),
+        ([[0, 1]], [[0, 1, 1]], "2 and 3"),
+        ([[0, 2]], [[0, 1]], r"^query labels .*got 2 in row 0; give class numbers"),
+        ([0, 1], [1, -1], r"^gallery labels .*got -1 in row 1"),
+        ([0, 0.5], [1, 1], r"^query labels .*0.5 in row 1"),
+        ([0, np.nan], [1, 1], r"^query labels .*nan in row 1"),
+        (["cat"], [1], r"^query labels .*dtype"),
+        ([], [1], r"^query labels are empty"),
+        (np.zeros((1, 1, 1)), [1], r"^query labels .*shape \(1, 1, 1\)"),
+    ],
+)
+def test_bad_labels_are_named(query, gallery, words):
+    with pytest.raises(DataError, match=words):
+        from_labels(query, gallery)
+
+
+@pytest.mark.parametrize(
+    ("query", "gallery", "words"),
+    [(["a"], [1], "one kind"), ([], [1], "query instances"), ([1], [1.5], "gallery instances")],
+)
+def test_bad_instances_are_named(query, gallery, words):
+    with pytest.raises(DataError, match=words):
+        from_instances(query, gallery)
