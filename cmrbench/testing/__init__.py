@@ -6,7 +6,7 @@
 
 from cmrbench.testing.case import Case, CheckFailed, CheckTimeout, NotApplicable
 from cmrbench.testing.check import Check, all_checks, select_checks
-from cmrbench.testing.runner import CheckResult, assert_conforms, iterate_checks, run_checks
+from cmrbench.testing.runner import CheckResult, assert_conforms, iterate_checks, run_check, run_checks
 
 __all__ = [
     "Case",
@@ -18,6 +18,7 @@ __all__ = [
     "all_checks",
     "assert_conforms",
     "iterate_checks",
+    "run_check",
     "run_checks",
     "select_checks",
 ]

@@ -86,10 +86,13 @@ def mislabelled(parts: Parts, seed: int) -> dict[str, Items]:
 
 
 def memory_mapped(items: Items, folder: str, name: str) -> Items:
-    """The same items with features read from a file through a read-only memory map."""
+    """The same items with features that lie in a file.
+
+    The map is copy-on-write, so that a method that writes behind numpy's back does not end the whole process here.
+    """
     path = f"{folder}/{name}-{items.modality}.npy"
     np.save(path, items.features)
-    return replace(items, features=np.load(path, mmap_mode="r"))
+    return replace(items, features=np.load(path, mmap_mode="c"))
 
 
 def writable(items: Items) -> Items:

@@ -58,7 +58,7 @@ def iterate_checks(
     """Like `run_checks`, one result at a time."""
     case = Case(method_class, params)
     for check in select_checks(names):
-        yield _run(check, case, timeout)
+        yield run_check(check, case, timeout)
 
 
 def run_checks(
@@ -94,7 +94,8 @@ def assert_conforms(method_class: type[Method], params: Mapping[str, Any] | None
         raise AssertionError(f"{method_class.info.name} breaks {len(broken)} checks:\n" + "\n".join(broken))
 
 
-def _run(check: Check, case: Case, timeout: float | None) -> CheckResult:
+def run_check(check: Check, case: Case, timeout: float | None = None) -> CheckResult:
+    """Run one check; checks on one `Case` share its basic fit."""
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
