@@ -18,9 +18,11 @@ PLUGIN = Path(__file__).parent / "napping.py"
 SCRIPT = f"""
 import sys, cmrbench
 results, marks, seeds, nap, jobs = sys.argv[1:]
-table = cmrbench.run(["napping"], ["synthetic"], seeds=int(seeds), plugins=[{str(PLUGIN)!r}], results=results, jobs=int(jobs),
+table = cmrbench.run(
+    ["napping"], ["synthetic"], seeds=int(seeds), plugins=[{str(PLUGIN)!r}], results=results, jobs=int(jobs),
     settings={{"napping": {{"nap": float(nap), "marks": marks}},
-              "synthetic": {{"n_train": 40, "n_val": 20, "n_query": 20, "n_gallery": 20, "classes": 3}}}})
+              "synthetic": {{"n_train": 40, "n_val": 20, "n_query": 20, "n_gallery": 20, "classes": 3}}}},
+)
 print(len(set(table.column("run_key").to_pylist())))
 """
 
