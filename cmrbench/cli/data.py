@@ -18,7 +18,7 @@ app = typer.Typer(help="List, describe, verify and import datasets.", no_args_is
 _JSON = typer.Option(False, "--json", help="Print JSON on standard output.")
 _FILES = typer.Option([], "--datasets-file", help="A datasets.yaml of your own (also: CMRBENCH_DATASETS).")
 _NAME = typer.Argument(help="A dataset's name or alias.", autocompletion=complete_datasets)
-_WRAPPED = ("", "extractor; normalisation", "item", "detail", "queries", "gallery items")
+_WRAPPED = ("", "extractor; normalisation", "item", "detail", "queries", "gallery\nitems")
 _SPLITS = ("train", "val", "query", "gallery")
 _MARKS = {"ok": "[green]ok[/]", "bad": "[bold red]bad[/]", "missing": "[yellow]missing[/]"}
 
@@ -81,7 +81,7 @@ def info_command(name: str = _NAME, datasets_file: list[Path] = _FILES, as_json:
         for (dims, how), modalities in alike.items():
             _row(features, shown, "\n".join(modalities), dims, how)
             shown = ""
-    protocols = _table("protocol", "queries", "gallery items", "gallery codes", "outputs", "metrics")
+    protocols = _table("protocol", "queries", "gallery\nitems", "gallery\ncodes", "outputs", "metrics")
     for p in d["protocols"]:
         items = [" + ".join(p[k]) for k in ("query", "gallery")]
         _row(protocols, p["name"], *items, p["gallery_codes"], "\n".join(p["outputs"]), "\n".join(p["metrics"]))

@@ -36,6 +36,8 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
             yield arrays
     except (zipfile.BadZipFile, ValueError, EOFError, KeyError) as error:
         raise DataError(f"{path} is not a readable .npz of plain arrays: {error}") from None
+    except MemoryError:
+        raise DataError(f"{path} holds an array that does not fit into memory") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
 

@@ -21,7 +21,8 @@ class Content:
     Attributes
     ----------
     file : str
-        Source file, for messages: row numbers are rows of this file, counted from 0.
+        Source file, for messages. Row numbers there count the items below from 0: they are the file's own rows
+        except where a reader leaves items out, and the item's id stands beside them.
     items : mapping of modality to Items
     splits : mapping of modality to ndarray of str, shape (n,)
         The split of every item.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cmrbench.data.sources import find_variant, import_command, locate, source_folder
+from cmrbench.data.sources import find_variant, import_command, source_folder
 
 if TYPE_CHECKING:
     from cmrbench.data.catalogue import Catalogue
@@ -76,7 +76,7 @@ def describe(catalogue: Catalogue, name: str) -> dict[str, Any]:
         "protocols": [p.model_dump() for p in entry.protocols],
         "sources": [s.model_dump(by_alias=True) for s in entry.sources],
         "preset": entry.preset,
-        "folder": str(locate(catalogue, name).folder) if where in ("imported", "local") else "",
+        "folder": str(source_folder(catalogue, name)) if where in ("imported", "local") else "",
         "how_to_get": ". ".join(filter(None, (entry.obtain, import_command(name, entry))))
         if where == "missing"
         else "",

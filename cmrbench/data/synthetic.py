@@ -36,6 +36,8 @@ _DEFAULTS: dict[str, Any] = {
     "seed": 0,
 }
 
+_KINDS: dict[type, str] = {int: "a whole number", float: "a number", bool: "true or false"}
+
 
 @dataclass(frozen=True, eq=False)
 class _Memory:
@@ -96,6 +98,7 @@ def make_synthetic(
         If a parameter is out of its range.
     """
     asked = dict(locals())
+    _check_types(asked)
     names = _modality_names(modalities)
     widths = _widths(dims, names)
     sizes = {"train": n_train, "val": n_val, "query": n_query, "gallery": n_gallery}
@@ -140,6 +143,17 @@ def make_synthetic(
         opener=_Memory(parts),
         preset="quick",
     )
+
+
+def _check_types(asked: Mapping[str, Any]) -> None:
+    """Parameters may come from a command line: what is no number is refused, not guessed."""
+    for name, value in asked.items():
+        if name in ("dims", "modalities"):
+            continue
+        kind = type(_DEFAULTS[name])
+        fits = isinstance(value, (int, float) if kind is float else kind) and (kind is bool) == isinstance(value, bool)
+        if not fits:
+            raise UsageError(f"synthetic: {name} must be {_KINDS[kind]}, got {value!r}")
 
 
 def _draw_labels(rng: np.random.Generator, n: int, classes: int, density: float | None) -> np.ndarray:

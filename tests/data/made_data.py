@@ -1,0 +1,54 @@
+"""Small datasets in the layout that users bring, to be broken one way at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SIZES = {"train": 24, "val": 8, "query": 6, "gallery": 10}
+
+
+def arrays(classes: int = 4, multilabel: bool = True, seed: int = 3) -> dict[str, Any]:
+    """A sound data.npz: 48 pairs; every class in every split."""
+    rng = np.random.default_rng(seed)
+    n = sum(SIZES.values())
+    split = np.repeat(list(SIZES), list(SIZES.values()))
+    label = np.concatenate([np.arange(k) % classes for k in SIZES.values()])
+    hot = np.eye(classes, dtype=np.int64)[label]
+    if multilabel:
+        hot |= rng.random(hot.shape) < 0.2
+    return {
+        "image": rng.standard_normal((n, 7)).astype(np.float32),
+        "text": rng.random((n, 5)),
+        "label": hot if multilabel else label,
+        "split": split,
+        "ids": np.array([f"item-{i}" for i in range(n)]),
+        "class_names": np.array([f"c{k}" for k in range(classes)]),
+    }
+
+
+def save(folder: Path, content: dict[str, Any]) -> Path:
+    """Write data.npz and return its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "data.npz", **content)
+    return folder
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    """A sound entry of a datasets.yaml for such a file, with keys changed."""
+    return {
+        "title": "Mine",
+        "summary": "Made for a test.",
+        "licence": "none",
+        "citation": "none",
+        "labels": {"multilabel": True},
+        "reader": "npz",
+        "folder": ".",
+        "sources": [{"file": "data.npz"}],
+        "feature_sets": {
+            "plain": {"default": True, "modalities": {"image": {"extractor": "x"}, "text": {"extractor": "y"}}}
+        },
+        "protocols": [{"name": "query-gallery", "query": ["query"], "gallery": ["gallery"]}],
+    } | changes

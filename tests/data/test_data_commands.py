@@ -1,0 +1,76 @@
+"""`cmrbench data`: prints what there is, as tables and as JSON, and ends with the right code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import made_data
+import pytest
+from typer.testing import CliRunner
+
+from cmrbench.cli.data import app
+from cmrbench.core.errors import DatasetMissingError, UnknownNameError
+
+runner = CliRunner()
+
+
+def output(*arguments: object, code: int = 0) -> str:
+    result = runner.invoke(app, [str(a) for a in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("CMRBENCH_DATA", str(folder))
+    return folder
+
+
+def test_list(own_cache: Path) -> None:
+    states = {d["name"]: d["state"] for d in json.loads(output("list", "--json"))}
+    assert states["emoji"] == states["openclipart_tags"] == "embedded"
+    assert states["wiki"] == states["nus"] == "missing"
+    assert states["synthetic"] == "generated"
+    shown = output("list")
+    assert all(name in shown for name in states)
+    assert "939/161/155/312" in shown
+    assert max(map(len, shown.splitlines()[:-1])) <= 80
+
+
+def test_info() -> None:
+    described = json.loads(output("info", "emoji", "--json"))
+    assert described["splits"]["multilingual"]["train"] == 924
+    assert described["feature_sets"]["classic-bow"]["modalities"]["text"]["dims"] == 452
+    shown = output("info", "emoji")
+    for part in ("SIL OFL 1.1", "classic-minilm (default)", "text_ja", "all-test", "query + ", "mAP@all"):
+        assert part in shown
+    assert "cmrbench data import iapr" in " ".join(output("info", "iapr").split())
+
+
+def test_verify(own_cache: Path) -> None:
+    checks = json.loads(output("verify", "openclipart", "--json"))
+    assert {c["status"] for c in checks} == {"ok"}
+    assert "checks passed" in output("verify", "openclipart")
+    assert json.loads(output("verify", "synthetic", "--json"))[0]["status"] == "ok"
+    with pytest.raises(DatasetMissingError, match="dataset 'nus'"):
+        output("verify", "nus")
+
+
+def test_import_then_verify_a_damaged_copy(own_cache: Path, tmp_path: Path) -> None:
+    folder = made_data.save(tmp_path / "brought", made_data.arrays())
+    assert json.loads(output("import", "nus", "--from", folder, "--json"))["dataset"] == "nus"
+    assert "without a registered SHA-256" in output("import", "nus-wide", "--from", folder)
+    assert {d["name"]: d["state"] for d in json.loads(output("list", "--json"))}["nus"] == "imported"
+    with (own_cache / "sources" / "nus" / "data.npz").open("ab") as file:
+        file.write(b"x")
+    checks = json.loads(output("verify", "nus", "--json", code=1))
+    assert [c["status"] for c in checks] == ["bad"]
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean emoji"):
+        output("info", "emojy")
