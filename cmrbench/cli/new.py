@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 from pathlib import Path
 from string import Template
@@ -29,6 +30,9 @@ def new_command(
         if path.exists():
             raise UsageError(f"{path} exists already and is left as it is; choose another name, or --dir")
 
+    if importlib.util.find_spec(name) is not None:
+        raise UsageError(f"{name}.py would hide the Python module {name} from tests beside it; choose another name")
+
     template = f"{'' if supervised else 'un'}supervised_{'hash' if hashing else 'real'}.py.txt"
     words = {"name": name, "cls": _class_name(name), "title": _class_name(name)}
     for path, source in ((plugin, template), (test, "test.py.txt")):
@@ -49,6 +53,8 @@ def _check_name(name: str) -> None:
             f"{name!r} cannot name a method: use a lower-case identifier of letters, digits and underscores, "
             "such as my_method"
         )
+    if name.startswith(("_", "test_")):
+        raise UsageError(f"{name!r} cannot name a method: folders of methods leave out files that start like that")
     table = load_methods()
     if name in table.names():
         raise UsageError(f"there is a method {name} already ({table.ref(name).origin}); choose another name")
