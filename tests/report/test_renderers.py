@@ -18,7 +18,7 @@ from cmrbench.report import FORMATS, leaderboards, print_leaderboards, render
 
 HOSTILE = (
     "a|b <script>alert('x')</script>\n| c | **d** [e](javascript:f) @g `h` \\i $j$ #k ~l~ "
-    '_m_ & "n" \x1b[31mred\x1b[0m \u202egnp.exe %o {p} ^q \\input{/etc/passwd}'
+    '_m_ & "n" \x1b[31mred\x1b[0m \u202egnp.exe %o }p{ ^q \\input{/etc/passwd}'
 )
 
 
@@ -233,6 +233,11 @@ def test_terminal_tables_fit_and_lose_no_column(width: int, results: pa.Table, h
     print_leaderboards(console, table(results, hostile))
     text = out.getvalue()
     assert max(map(len, text.splitlines())) <= width
+    console.file = out = io.StringIO()
+    print_leaderboards(console, results)
+    text = out.getvalue()
+    assert "…" not in text, "no column is squeezed"
+    assert "Unsupervised real-valued" in text, "names are not folded while there is room in another panel"
     for number in ("0.516", "0.532", "0.564", "0.628", "0.550", "0.475"):
         assert number in text
 
