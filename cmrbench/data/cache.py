@@ -45,7 +45,8 @@ def explained(folder: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        # numpy reports a write that was cut short without an error number: "100 requested and 50 written".
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "requested and" in str(error):
             why = "the disk is full; free some space"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             why = "it is not writable; make it writable"

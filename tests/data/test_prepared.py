@@ -202,16 +202,22 @@ def test_a_killed_process_leaves_nothing_that_is_read(own_cache: Path, emoji: Da
 
 
 @pytest.mark.parametrize(
-    ("code", "expected"),
+    ("error", "expected"),
     [
-        (errno.ENOSPC, "the disk is full; free some space, or name another cache folder in CMRBENCH_DATA"),
-        (errno.EROFS, "it is not writable"),
-        (errno.EACCES, "it is not writable"),
+        (
+            OSError(errno.ENOSPC, "No space"),
+            "the disk is full; free some space, or name another cache folder in CMRBENCH",
+        ),
+        (OSError("483585 requested and 5088 written"), "the disk is full"),
+        (OSError(errno.EROFS, "Read-only"), "it is not writable"),
+        (OSError(errno.EACCES, "Permission"), "it is not writable"),
     ],
 )
-def test_a_full_or_read_only_cache(code: int, expected: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_or_read_only_cache(
+    error: OSError, expected: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*args: object, **kwargs: object) -> None:
-        raise OSError(code, os.strerror(code))
+        raise error
 
     monkeypatch.setattr("cmrbench.data.prepared.np.save", refuse)
     with pytest.raises(DataError, match=f"cannot prepare emoji/classic-minilm under .*: {expected}"):
