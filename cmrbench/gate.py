@@ -67,7 +67,7 @@ class Selection:
             known = {row[column] for row in rows if row[column] is not None}
             for name in names:
                 if name not in known:
-                    raise UnknownNameError(column, name, known, f"in {where}.")
+                    raise UnknownNameError(column, name, known, f"(looked in {where})")
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def leaderboards(
     rows = _of_datasets(rows, datasets)
     known_metrics = {row["metric"] for row in rows if row["metric"] is not None}
     if metric is not None and metric not in known_metrics:
-        raise UnknownNameError("metric", metric, known_metrics, "in the results.")
+        raise UnknownNameError("metric", metric, known_metrics, "(looked in the results)")
     tables = _tables(rows, metric, all_metrics)
     return [_leaderboard(key, tables[key], tables) for key in sorted(tables, key=_order)]
 
@@ -80,7 +80,7 @@ def _of_datasets(rows: list[RowDict], datasets: Sequence[str] | None) -> list[Ro
     known = {row["dataset"] for row in rows}
     for name in datasets:
         if name not in known:
-            raise UnknownNameError("dataset", name, known, "in the results.")
+            raise UnknownNameError("dataset", name, known, "(looked in the results)")
     return [row for row in rows if row["dataset"] in set(datasets)]
 
 

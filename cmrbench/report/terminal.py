@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
 from cmrbench.report.build import leaderboards
@@ -64,14 +64,19 @@ def _panels(board: Leaderboard, width: int, styled: bool) -> list[Table]:
     columns = _Columns(board, styled)
     names = [" ".join([row.title, *row.marks]) for row in board.rows] + [group.title for group in board.groups]
     room = max(width - min(_NAME_WIDTH, max(map(cell_len, names))) - _PADDING, 1)
-    tasks = [[i for i, _ in same] for _, same in groupby(enumerate(columns.tasks), key=lambda pair: pair[1])]
-    blocks = [[i] for i in range(len(columns.tasks))] if any(columns.room(t) > room for t in tasks) else tasks
-    panels: list[list[int]] = [[]]
-    for block in blocks:
-        if panels[-1] and columns.room(panels[-1] + block) > room:
-            panels.append([])
-        panels[-1] += block
-    return [columns.table(panel) for panel in panels]
+    numbers = len(board.columns)
+    costs = [numbers, numbers + 1]
+    tasks = [list(same) for _, same in groupby(range(numbers), key=lambda i: board.columns[i].task)]
+    blocks = [[i] for i in range(numbers)] if any(columns.room(task) > room for task in tasks) else tasks
+    panels: list[list[list[int]]] = [[]]
+    for block in [*blocks, costs]:
+        if panels[-1] and columns.room([*chain(*panels[-1]), *block]) > room:
+            # The costs do not stand alone if the last numbers can go with them.
+            last = panels[-1][-1]
+            joins = block is costs and len(panels[-1]) > 1 and columns.room([*last, *costs]) <= room
+            panels.append([panels[-1].pop()] if joins else [])
+        panels[-1].append(block)
+    return [columns.table(list(chain(*panel))) for panel in panels]
 
 
 class _Columns:
@@ -79,7 +84,6 @@ class _Columns:
 
     def __init__(self, board: Leaderboard, styled: bool) -> None:
         self.board = board
-        self.tasks = [c.task for c in board.columns] + ["Fit", "Peak"]
         self.heads = [f"{c.task}\n{c.size}".strip() for c in board.columns] + ["Fit\n(s)", "Peak\n(MiB)"]
         self.cells: list[list[Text]] = [[_cell(cell, styled) for cell in row.cells] for row in board.rows]
         for line, row in zip(self.cells, board.rows, strict=True):

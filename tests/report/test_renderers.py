@@ -9,6 +9,7 @@ import re
 from html.parser import HTMLParser
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from report_tables import INFO, IT, TI, hash_run, run, table
 from rich.console import Console
@@ -240,6 +241,15 @@ def test_terminal_tables_fit_and_lose_no_column(width: int, results: pa.Table, h
     assert "Unsupervised real-valued" in text, "names are not folded while there is room in another panel"
     for number in ("0.516", "0.532", "0.564", "0.628", "0.550", "0.475"):
         assert number in text
+
+
+def test_terminal_costs_do_not_stand_alone(results: pa.Table) -> None:
+    results = results.filter(pc.is_null(results["bits"]))
+    for width in range(60, 120):
+        out = io.StringIO()
+        print_leaderboards(Console(file=out, width=width, force_terminal=False, color_system=None), results)
+        assert not re.search(r"^Method +\(s\)", out.getvalue(), re.M), width
+        assert max(map(len, out.getvalue().splitlines())) <= width
 
 
 def test_text_fits_100_columns_with_five_modalities_and_three_seeds() -> None:
