@@ -6,7 +6,7 @@ import numpy as np
 
 
 def balanced_orthogonal_factor(Z: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The V (n, K) that maximises tr(V'Z) subject to V'V = n I and V'1 = 0 (Liu et al., NIPS 2014, eq. 8).
+    """The V (n, K) that maximises tr(V'Z) subject to V'V = n I and V'1 = 0 (Liu et al., NIPS 2014).
 
     With the SVD J Z = P S Q' of the column-centred Z, V = sqrt(n) [P, P_][Q, Q_]'. Where J Z has rank below K, P_ is a
     random orthonormal basis that is orthogonal to P and to the vector of ones. The constraints can be met only for
