@@ -24,9 +24,9 @@ class KCCA(Method):
 
     Maximise a'Ka Kb b subject to a'(Ka^2 + r n Ka) a = 1 and the same for b, with centred kernel matrices. This is
     ridge CCA on feature maps F with F F' = K, and is solved so: F from the eigenvectors of K where n is at most
-    `exact_up_to` (memory: about seven n x n matrices in float64, 1.3 GiB at 5,000 items; time O(n^3)), and the Nystrom features
-    ``k(x, Z) Q L^-1/2`` of `landmarks` random training items Z above that. Either way an item is encoded as
-    ``(k(x, Z) - mean) C``. With a linear kernel it is ridge CCA with the absolute ridge r.
+    `exact_up_to` (memory: about seven n x n matrices in float64, 1.3 GiB at 5,000 items; time O(n^3)), and the
+    Nystrom features ``k(x, Z) Q L^-1/2`` of `landmarks` random training items Z above that. Either way an item is
+    encoded as ``(k(x, Z) - mean) C``. With a linear kernel it is ridge CCA with the absolute ridge r.
 
     Parameters
     ----------
