@@ -21,7 +21,7 @@ def rows(text, heading):
 
 def example(folder):
     (code,) = re.findall(r"```python\n(.*?)```", PLUGINS, flags=re.S)
-    path = folder / "class_mean.py"
+    path = folder / "class_vectors.py"
     path.write_text(code)
     return code, path
 
@@ -36,7 +36,7 @@ def test_the_example_passes_every_check(tmp_path):
 
 def test_the_example_is_about_thirty_lines(tmp_path):
     code, _ = example(tmp_path)
-    assert len([line for line in code.splitlines() if line.strip()]) <= 35
+    assert len([line for line in code.splitlines() if line.strip()]) <= 36
     assert max(map(len, code.splitlines())) <= 120
 
 
