@@ -138,7 +138,7 @@ def test_data_without_labels(tmp_path: Path, own_cache: Path) -> None:
     assert dataset.part("train", "val")["text"].labels is None
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "manifest"])
+@pytest.mark.parametrize("damage", ["cut", "swapped", "gone", "manifest"])
 def test_damage_is_said_and_mended(damage: str, own_cache: Path) -> None:
     dataset = load_dataset("openclipart")
     opener = dataset.opener
@@ -146,6 +146,8 @@ def test_damage_is_said_and_mended(damage: str, own_cache: Path) -> None:
     path = opener.folder / "train.text.features.npy"
     if damage == "cut":
         os.truncate(path, 1000)
+    elif damage == "swapped":
+        path.write_bytes((opener.folder / "val.text.features.npy").read_bytes())
     elif damage == "gone":
         path.unlink()
     else:
