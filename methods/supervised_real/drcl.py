@@ -87,6 +87,7 @@ class DRCL(DeepMethod):
             "lr": {"image": 8e-4, "text": 3e-4, "audio": 8e-4, "3d": 3e-3, "video": 4e-4},
         },
         "quick": {"hidden": 512, "dim": 256, "epochs": 200, "lr": 1e-4, "standardize": True},
+        "check": {"hidden": 128, "dim": 32, "epochs": 20, "lr": 1e-3},
     }
 
     def __init__(
