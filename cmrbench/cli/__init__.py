@@ -56,7 +56,7 @@ def main() -> None:
     """Entry point: runs the app; an error that a user can mend is one sentence and an exit code."""
     import warnings
 
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
     try:
         app()
     except CmrbenchError as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cmrbench.cli.console import console
 from cmrbench.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -99,7 +100,6 @@ def _facts(result: CheckResult) -> dict[str, object]:
 
 
 def _print_results(method: str, results: list[CheckResult]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -110,11 +110,11 @@ def _print_results(method: str, results: list[CheckResult]) -> None:
     for r in results:
         colour = COLOURS[r.status]
         table.add_row(r.name, f"[{colour}]{r.status.replace('_', ' ')}[/]", escape(_short(r.detail)))
-    console = Console()
-    console.print(table)
+    out = console()
+    out.print(table)
     counts = {status: sum(r.status == status for r in results) for status in COLOURS}
     said = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in counts.items() if n)
-    console.print(f"{method}: {said} ({sum(r.seconds for r in results):.1f} s)", highlight=False)
+    out.print(f"{method}: {said} ({sum(r.seconds for r in results):.1f} s)", highlight=False)
 
 
 def _short(text: str) -> str:
@@ -122,7 +122,6 @@ def _short(text: str) -> str:
 
 
 def _print_checks(names: list[str] | None, as_json: bool) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from cmrbench.testing import select_checks
@@ -136,4 +135,4 @@ def _print_checks(names: list[str] | None, as_json: bool) -> None:
     table.add_column("what a method promises", overflow="fold")
     for c in checks:
         table.add_row(c.name, c.description)
-    Console().print(table)
+    console().print(table)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cmrbench.cli.console import console
 from cmrbench.cli.parsing import complete_datasets
 
 if TYPE_CHECKING:
@@ -180,8 +181,7 @@ def _row(table: Table, *cells: object) -> None:
 
 
 def _print(*tables: Table) -> None:
-    from rich.console import Console
 
-    console = Console()
+    out = console()
     for table in tables:
-        console.print(table)
+        out.print(table)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cmrbench.cli.console import console
 from cmrbench.core.errors import DataError
 
 if TYPE_CHECKING:
@@ -64,7 +65,6 @@ def _naming_the_file(error: DataError, files: dict[str, Path]) -> DataError:
 
 
 def _print_table(result: Evaluation, distance: str) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -79,4 +79,4 @@ def _print_table(result: Evaluation, distance: str) -> None:
         numbers = (value, result.stderr[name], result.chance[name])
         shown = ("-" if math.isnan(x) else f"{x:.4f}" for x in numbers)
         table.add_row(escape(name), *shown, f"{result.counted[name]:g}")
-    Console().print(table)
+    console().print(table)

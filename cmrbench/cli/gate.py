@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cmrbench.cli.console import console
 from cmrbench.cli.parsing import complete_datasets, complete_methods, names
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from cmrbench.gate import Change, GateReport, Selection
 
 _MOST_NEW = 20
-_LOG_WIDTH = 120
 
 
 def gate_command(
@@ -97,22 +97,21 @@ _ASKED = (
 
 
 def _print_report(report: GateReport, baseline: Path) -> None:
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else _LOG_WIDTH)
+    out = console()
     new = report.of("new")
     shown = [c for kind in ("drop", "missing", "lower", "rise") for c in report.of(kind)] + new[:_MOST_NEW]
     causes = {text: i for i, text in enumerate(dict.fromkeys(c.cause for c in shown if c.cause), start=1)}
     if shown:
-        console.print(_table(shown, causes))
+        out.print(_table(shown, causes))
     for text, i in causes.items():
-        console.print(Text(f"[{i}] {text}"))
+        out.print(Text(f"[{i}] {text}"))
     if len(new) > _MOST_NEW:
-        console.print(Text(f"... and {len(new) - _MOST_NEW} more new values (--json lists all)"))
+        out.print(Text(f"... and {len(new) - _MOST_NEW} more new values (--json lists all)"))
     counts = ", ".join(f"{len(report.of(kind))} {word}" for kind, word in _WORDS.items())
     verdict = "passed" if report.passed else "failed"
-    console.print(Text(f"gate {verdict} against {baseline}: {counts}"), soft_wrap=True)
+    out.print(Text(f"gate {verdict} against {baseline}: {counts}"), soft_wrap=True)
 
 
 _WORDS = {

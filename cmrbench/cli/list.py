@@ -10,6 +10,8 @@ from typing import Any
 
 import typer
 
+from cmrbench.cli.console import console
+
 app = typer.Typer(help="List methods, datasets, suites or runs.", no_args_is_help=True)
 _JSON = typer.Option(False, "--json", help="Print JSON on standard output.")
 _RESULTS = typer.Option(Path("results"), help="The results folder.")
@@ -152,11 +154,10 @@ def _print_json(value: Any) -> None:
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     shown = Table(*columns)
     for row in rows:
         shown.add_row(*(escape(str(x)) for x in row))
-    Console().print(shown)
+    console().print(shown)

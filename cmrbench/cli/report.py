@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cmrbench.cli.console import console
 from cmrbench.cli.parsing import names
 from cmrbench.core.errors import CmrbenchError, UnknownNameError, UsageError
 
@@ -44,11 +45,9 @@ def report_command(
     wanted = [name for given in dataset for name in names(given, "--dataset")]
     boards = leaderboards(table, wanted, metric, all_metrics)
     if format is None and not as_json and output is None and sys.stdout.isatty():
-        from rich.console import Console
-
         from cmrbench.report.terminal import print_boards
 
-        print_boards(Console(), boards)
+        print_boards(console(), boards)
         return
     _write(render(boards, "json" if as_json else format or "md"), output)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cmrbench.cli.console import console
 from cmrbench.cli.parsing import (
     complete_datasets,
     complete_methods,
@@ -155,7 +156,6 @@ def _warn(table: MethodTable) -> None:
 
 
 def _print_plan(plan: Plan) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     todo = {r.run_key for r in plan.todo}
@@ -165,19 +165,18 @@ def _print_plan(plan: Plan) -> None:
         if planned.declined:
             state = f"declined: {planned.declined}"
         shown.add_row(planned.spec.title, ", ".join(planned.protocols), ", ".join(planned.retrievals), state)
-    Console().print(shown)
+    console().print(shown)
 
 
 def _conclude(plan: Plan, store: Any, unstored: Sequence[str]) -> int:
     """Print the leaderboards and what is missing; the exit code."""
-    from rich.console import Console
 
     from cmrbench.report import print_leaderboards
     from cmrbench.run.api import rows_of
 
-    console = Console()
+    out = console()
     table = rows_of(store, plan.runs)
-    print_leaderboards(console, table)
+    print_leaderboards(out, table)
     status = dict(zip(table.column("run_key").to_pylist(), table.column("status").to_pylist(), strict=True))
     failed = [r for r in plan.runs if status.get(r.run_key) not in ("done", "declined")]
     declined = sum(s == "declined" for s in status.values())
@@ -185,7 +184,7 @@ def _conclude(plan: Plan, store: Any, unstored: Sequence[str]) -> int:
     parts = [f"{done} of {len(plan.runs)} runs have a result in {store.folder}"]
     parts += [f"{declined} declined"] if declined else []
     parts += [f"{len(failed)} failed"] if failed else []
-    console.print("; ".join(parts) + ".", soft_wrap=True, highlight=False)
+    out.print("; ".join(parts) + ".", soft_wrap=True, highlight=False)
     for sentence in unstored:
         typer.echo(f"error: {sentence}", err=True)
     return 1 if failed else 0

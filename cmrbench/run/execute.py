@@ -210,7 +210,8 @@ class _Runner:
                 relevance = from_labels(_labels(query_items), _labels(gallery_items))
             options = self.method.retrieval_options(strategy)
             scores = rank(strategy, query, target, seen, self.method, **options)
-            result = evaluate(scores, relevance, [Metric.parse(m) for m in protocol.metrics])
+            metrics = [Metric.parse(m) for m in protocol.metrics]
+            result = evaluate(scores, relevance, metrics)
         flags = [
             flag
             for flag, holds in (
@@ -235,9 +236,9 @@ class _Runner:
                 n_query=len(query_items),
                 n_gallery=len(gallery_items),
                 flags=tuple(flags),
-                per_query=tuple(result.per_query[metric].tolist()) if metric == protocol.metrics[0] else (),
+                per_query=tuple(result.per_query[metric].tolist()) if metric == str(metrics[0]) else (),
             )
-            for metric in protocol.metrics
+            for metric in map(str, metrics)
         ]
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
-from cmrbench_methods.blocks.labels import labels_of, unit_rows
-from cmrbench_methods.blocks.linear import sign_codes
 
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, Method, MethodInfo
+from cmrbench_methods.blocks.labels import labels_of, unit_rows
+from cmrbench_methods.blocks.linear import sign_codes
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from cmrbench_methods.blocks.linear import row_blocks, sign_codes
 
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, Method, MethodInfo
+from cmrbench_methods.blocks.linear import row_blocks, sign_codes
 
 if TYPE_CHECKING:
     from typing_extensions import Self

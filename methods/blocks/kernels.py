@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from cmrbench_methods.blocks.linear import product, row_blocks
 
 from cmrbench.core.errors import MethodError
+from cmrbench_methods.blocks.linear import product, row_blocks
 
 Kernel = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 

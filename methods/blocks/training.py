@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
-from cmrbench_methods.blocks.scaling import Scaling, fit_scalings
 
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, Method
+from cmrbench_methods.blocks.scaling import Scaling, fit_scalings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn, optim

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from cmrbench.core.errors import MethodError
+from cmrbench.method import Context, Method, MethodInfo, paired_rows
 from cmrbench_methods.blocks.balanced import balanced_orthogonal_factor
 from cmrbench_methods.blocks.kernels import kernel_blocks, rbf
 from cmrbench_methods.blocks.labels import labels_of, unit_rows
 from cmrbench_methods.blocks.linear import mean_rows, product, ridge, row_blocks, sign_codes, signs
-
-from cmrbench.core.errors import MethodError
-from cmrbench.method import Context, Method, MethodInfo, paired_rows
 
 if TYPE_CHECKING:
     from typing_extensions import Self

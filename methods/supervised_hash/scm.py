@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from cmrbench_methods.blocks.correlation import add_ridge, leading_pairs, whitener
-from cmrbench_methods.blocks.labels import labels_of, unit_rows
-from cmrbench_methods.blocks.linear import mean_rows, project, sign_codes, signs
 
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, Method, MethodInfo, paired_rows
+from cmrbench_methods.blocks.correlation import add_ridge, leading_pairs, whitener
+from cmrbench_methods.blocks.labels import labels_of, unit_rows
+from cmrbench_methods.blocks.linear import mean_rows, project, sign_codes, signs
 
 if TYPE_CHECKING:
     from typing_extensions import Self

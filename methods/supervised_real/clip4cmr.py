@@ -6,11 +6,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cmrbench_methods.blocks.selection import Best, check_selection, label_arrays, validation_map
-from cmrbench_methods.blocks.training import DeepMethod, batches, forward_all, run_epoch, seeded
-
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo, paired_rows
+from cmrbench_methods.blocks.selection import Best, check_selection, label_arrays, validation_map
+from cmrbench_methods.blocks.training import DeepMethod, batches, forward_all, run_epoch, seeded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,8 +105,9 @@ class CLIP4CMR(DeepMethod):
     def fit(self, train: Mapping[str, Items], val: Mapping[str, Items] | None, context: Context) -> Self:
         """Train both heads together."""
         import torch
-        from cmrbench_methods.blocks.nets import TwoLayerHead, UnitRowClassifier
         from torch import nn
+
+        from cmrbench_methods.blocks.nets import TwoLayerHead, UnitRowClassifier
 
         check_selection("clip4cmr", self.selection, val)
         if self.loss not in LOSSES:

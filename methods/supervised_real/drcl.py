@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cmrbench_methods.blocks.selection import Best, check_selection
-from cmrbench_methods.blocks.training import DeepMethod, batches, finite, forward, run_epoch, seeded
-
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
+from cmrbench_methods.blocks.selection import Best, check_selection
+from cmrbench_methods.blocks.training import DeepMethod, batches, finite, forward, run_epoch, seeded
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -167,6 +166,7 @@ class DRCL(DeepMethod):
     ) -> tuple[Tensor, float]:
         """SPL: W (d, C) of one modality, and its quality score, the mean probability of the true training labels."""
         import torch
+
         from cmrbench_methods.blocks.losses import generalized_cross_entropy
 
         with seeded(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from cmrbench.method import Context, MethodInfo, paired_rows
 from cmrbench_methods.blocks.selection import Best, check_selection, label_arrays, validation_map
 from cmrbench_methods.blocks.training import DeepMethod, batches, forward_all, run_epoch, seeded
-
-from cmrbench.method import Context, MethodInfo, paired_rows
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from cmrbench.method import Context, MethodInfo, paired_rows
 from cmrbench_methods.blocks.selection import Best, check_selection, label_arrays, validation_2sknn
 from cmrbench_methods.blocks.training import DeepMethod, batches, forward, forward_all, run_epoch, seeded
-
-from cmrbench.method import Context, MethodInfo, paired_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,6 +119,7 @@ class LCM(DeepMethod):
     def fit(self, train: Mapping[str, Items], val: Mapping[str, Items] | None, context: Context) -> Self:
         """Train F, G and (E, D) in turn, one epoch each, and update the pivots after every round."""
         import torch
+
         from cmrbench_methods.blocks.nets import LabelAutoencoder, LightEncoder
 
         check_selection("lcm", self.selection, val)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from cmrbench_methods.blocks.correlation import add_ridge, canonical_directions
-from cmrbench_methods.blocks.linear import moments, project
 
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, Method, MethodInfo, paired_rows
+from cmrbench_methods.blocks.correlation import add_ridge, canonical_directions
+from cmrbench_methods.blocks.linear import moments, project
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from cmrbench_methods.blocks.correlation import add_ridge, leading_pairs, oriented, whitener
-from cmrbench_methods.blocks.kernels import KERNELS, kernel_blocks, median_gamma
-from cmrbench_methods.blocks.linear import product, row_blocks
 
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, Method, MethodInfo, paired_rows
+from cmrbench_methods.blocks.correlation import add_ridge, leading_pairs, oriented, whitener
+from cmrbench_methods.blocks.kernels import KERNELS, kernel_blocks, median_gamma
+from cmrbench_methods.blocks.linear import product, row_blocks
 
 if TYPE_CHECKING:
     from typing_extensions import Self

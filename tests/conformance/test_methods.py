@@ -1,6 +1,6 @@
 """Every named check on every registered method."""
 
-from functools import lru_cache
+from functools import cache
 
 import pytest
 
@@ -11,12 +11,12 @@ TABLE = load_methods()
 CHECKS = {c.name: c for c in all_checks()}
 
 
-@lru_cache
+@cache
 def case_of(method):
     return Case(TABLE.get(method))
 
 
-@lru_cache
+@cache
 def result_of(method, check):
     return run_check(CHECKS[check], case_of(method), timeout=120)
 

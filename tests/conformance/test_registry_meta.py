@@ -27,8 +27,8 @@ def shortcomings(cls, docs):
     lacks = []
     if not page.is_file():
         lacks.append(f"docs/methods/{page.name}")
-    elif declared.title not in page.read_text(encoding="utf-8"):
-        lacks.append(f"its title {declared.title!r} in docs/methods/{page.name}")
+    elif not page.read_text(encoding="utf-8").startswith(f"# {declared.name}"):
+        lacks.append(f"a heading '# {declared.name}' in docs/methods/{page.name}")
     if declared.category != "baseline" and len(declared.citation) < 20:
         lacks.append("a citation")
     if declared.category not in CATEGORIES:
@@ -48,9 +48,9 @@ def test_what_is_missing_is_seen(tmp_path):
         info = info(citation="", title="")
 
     assert shortcomings(Bare, tmp_path) == ["docs/methods/small.md", "a citation", "a title"]
-    (tmp_path / "small.md").write_text("# Another method")
-    assert shortcomings(Ridge, tmp_path) == ["its title 'Small' in docs/methods/small.md"]
-    (tmp_path / "small.md").write_text("# Small")
+    (tmp_path / "small.md").write_text("# another: a method")
+    assert shortcomings(Ridge, tmp_path) == ["a heading '# small' in docs/methods/small.md"]
+    (tmp_path / "small.md").write_text("# small: a method for tests")
     assert shortcomings(Ridge, tmp_path) == []
 
 

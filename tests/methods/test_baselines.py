@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from cmrbench_methods.baselines.label_oracle import LabelOracle, LabelOracleHash, distinct_codes
-from cmrbench_methods.baselines.random import Random, RandomHash, hashed_uniform
-from cmrbench_methods.baselines.raw_2sknn import Raw2Sknn
 
 from cmrbench.core.errors import MethodError
 from cmrbench.core.protocol import Protocol
 from cmrbench.data import make_synthetic
 from cmrbench.method import Context
 from cmrbench.run.execute import EvaluationPlan, execute
+from cmrbench_methods.baselines.label_oracle import LabelOracle, LabelOracleHash, distinct_codes
+from cmrbench_methods.baselines.random import Random, RandomHash, hashed_uniform
+from cmrbench_methods.baselines.raw_2sknn import Raw2Sknn
 
 PROTOCOL = Protocol("query-gallery", ("query",), ("gallery",))
 

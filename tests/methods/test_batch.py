@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from cmrbench_methods.blocks.balanced import balanced_orthogonal_factor
-from cmrbench_methods.blocks.kernels import squared_distances
-from cmrbench_methods.blocks.linear import ridge
-from cmrbench_methods.supervised_hash.batch import BATCH, AnchorKernel
 from reference_rows import TEST_VS_LEARNED, TEST_VS_TRAIN, disagreements, measure, reference
 
 from cmrbench.data import make_synthetic
 from cmrbench.method import Context
+from cmrbench_methods.blocks.balanced import balanced_orthogonal_factor
+from cmrbench_methods.blocks.kernels import squared_distances
+from cmrbench_methods.blocks.linear import ridge
+from cmrbench_methods.supervised_hash.batch import BATCH, AnchorKernel
 
 
 def factor_inputs(rng):

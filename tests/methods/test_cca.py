@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from cmrbench_methods.blocks.correlation import canonical_directions, whitener
-from cmrbench_methods.blocks.linear import moments, product
-from cmrbench_methods.unsupervised_real.cca import CCA
 from reference_rows import TEST, TEST_VS_TRAIN, measure, reference
 
 from cmrbench.core.errors import MethodError
 from cmrbench.core.items import Items
 from cmrbench.method import Context
+from cmrbench_methods.blocks.correlation import canonical_directions, whitener
+from cmrbench_methods.blocks.linear import moments, product
+from cmrbench_methods.unsupervised_real.cca import CCA
 
 
 def paired(x, y):

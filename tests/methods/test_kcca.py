@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
-from cmrbench_methods.baselines.random import Random
-from cmrbench_methods.blocks.kernels import KERNELS, median_gamma, squared_distances
-from cmrbench_methods.unsupervised_real.cca import CCA
-from cmrbench_methods.unsupervised_real.kcca import KCCA
 
 from cmrbench.core.errors import MethodError
 from cmrbench.core.items import Items
 from cmrbench.data import make_synthetic
 from cmrbench.method import Context
 from cmrbench.run.execute import EvaluationPlan, execute
+from cmrbench_methods.baselines.random import Random
+from cmrbench_methods.blocks.kernels import KERNELS, median_gamma, squared_distances
+from cmrbench_methods.unsupervised_real.cca import CCA
+from cmrbench_methods.unsupervised_real.kcca import KCCA
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from cmrbench_methods.blocks.labels import unit_rows
-from cmrbench_methods.supervised_hash.scm import SCM, leading_pair
 from reference_rows import TEST_VS_TRAIN, disagreements, measure, reference
 from scipy.linalg import eig
 
 from cmrbench.core.errors import MethodError
 from cmrbench.data import make_synthetic
 from cmrbench.method import Context
+from cmrbench_methods.blocks.labels import unit_rows
+from cmrbench_methods.supervised_hash.scm import SCM, leading_pair
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["one-label", "multi-label"])
