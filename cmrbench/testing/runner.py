@@ -100,7 +100,7 @@ def run_check(check: Check, case: Case, timeout: float | None = None) -> CheckRe
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         try:
-            with _time_limit(timeout):
+            with _one_thread(_uses_torch(case)), _time_limit(timeout):
                 check.function(case)
             status, detail = "passed", _first_warning(caught)
         except NotApplicable as reason:
@@ -143,6 +143,29 @@ def _say(error: Exception, method_class: type[Method]) -> str:
         return text
     lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == own]
     return f"{text} (line {lines[-1].lineno} of {own.rpartition('/')[2]})" if lines else text
+
+
+def _uses_torch(case: Case) -> bool:
+    return bool(getattr(getattr(case.method_class, "info", None), "torch", False))
+
+
+@contextmanager
+def _one_thread(with_torch: bool) -> Iterator[None]:
+    """One thread for numerical libraries, as runs have by default: numbers then repeat to the bit."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        if not with_torch:
+            yield
+            return
+        import torch
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 @contextmanager

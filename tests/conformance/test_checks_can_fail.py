@@ -45,6 +45,13 @@ def breaks(check, words):
 # construction
 
 
+@breaks("valid_info", "must be a MethodInfo, it is dict")
+class InfoAsDict(Ridge):
+    """Declares in words of its own."""
+
+    info = {"name": "small"}
+
+
 @breaks("valid_info", "citation")
 class NoCitation(Ridge):
     """Says not where it comes from."""
