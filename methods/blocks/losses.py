@@ -17,9 +17,8 @@ def label_residual(Z: Tensor, Y: Tensor) -> Tensor:
 
 
 def pairwise_cosine(A: Tensor, B: Tensor, eps: float = 1e-6) -> Tensor:
-    """cos(a_i, b_j), shape (n, m); the product of the norms is not taken smaller than `eps`."""
-    norms = torch.linalg.vector_norm(A, dim=1)[:, None] * torch.linalg.vector_norm(B, dim=1)[None, :]
-    return A @ B.T / norms.clamp_min(eps)
+    """cos(a_i, b_j), shape (n, m); a norm is not taken smaller than `eps` (the codes bound the product of the two)."""
+    return F.normalize(A, dim=1, eps=eps) @ F.normalize(B, dim=1, eps=eps).T
 
 
 def pair_likelihood(A: Tensor, B: Tensor, S: Tensor, scale: float = 0.5) -> Tensor:

@@ -85,7 +85,16 @@ class DRCL(DeepMethod):
             "epochs": 300,
             "lr": {"image": 8e-4, "text": 3e-4, "audio": 8e-4, "3d": 3e-3, "video": 4e-4},
         },
-        "quick": {"hidden": 512, "dim": 256, "epochs": 200, "lr": 1e-4, "standardize": True},
+        "quick": {
+            "hidden": 256,
+            "dim": 128,
+            "lr": 1e-3,
+            "lr_prior": 1e-3,
+            "batch": 256,
+            "epochs": 40,
+            "q_step": 0.05,
+            "standardize": True,
+        },
         "check": {"hidden": 128, "dim": 32, "epochs": 20, "lr": 1e-3},
     }
 

@@ -57,7 +57,7 @@ class DSCMR(DeepMethod):
     )
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "quick": {"hidden": 1024, "dim": 512, "epochs": 25, "standardize": True},
+        "quick": {"hidden": 512, "dim": 256, "lr": 1e-3, "epochs": 30, "standardize": True},
     }
 
     def __init__(
