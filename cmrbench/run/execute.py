@@ -11,6 +11,7 @@ import numpy as np
 from cmrbench.core.dataset import Dataset
 from cmrbench.core.errors import DataError, DeclinedError, MethodError
 from cmrbench.core.items import Items, concatenate
+from cmrbench.core.outputs import output_problem
 from cmrbench.core.protocol import Protocol
 from cmrbench.core.runs import Record
 from cmrbench.core.training import training_items
@@ -254,29 +255,13 @@ def checked_representations(info: MethodInfo, modality: str, array: object, n: i
     Raises
     ------
     MethodError
-        On a wrong type, shape, dtype, NaN or infinite values, codes other than -1 and +1, or when all rows are equal.
+        On a wrong type, shape or dtype, NaN or infinite values, codes other than -1 and +1, or when all rows are equal.
     """
-    who = f"{info.name} encodes {modality}"
-    if not isinstance(array, np.ndarray):
-        raise MethodError(f"{who} as {type(array).__name__}; expected a numpy array")
-    width = f"({n}, {bits})" if info.output == "hash" else f"({n}, dim)"
-    if array.ndim != 2 or len(array) != n or (info.output == "hash" and array.shape[1] != bits) or array.shape[1] == 0:
-        raise MethodError(f"{who} with shape {array.shape}; expected {width}")
-    if info.output == "hash":
-        if array.dtype.kind not in "if":
-            raise MethodError(f"{who} with dtype {array.dtype}; expected int8 codes in -1, +1")
-        bad = np.flatnonzero((np.abs(array) != 1).any(axis=1))
-        if bad.size:
-            row = array[bad[0]]
-            raise MethodError(f"{who} with {row[np.abs(row) != 1][0]!s} in row {bad[0]}; codes must be -1 or +1")
-        return array.astype(np.int8, copy=False)
-    if array.dtype.kind != "f":
-        raise MethodError(f"{who} with dtype {array.dtype}; expected float32")
-    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
-    if bad.size:
-        raise MethodError(f"{who} with NaN or infinite values in {bad.size} of {n} rows, first in row {bad[0]}")
+    problem = output_problem(array, info.output, n, bits)
+    if problem is not None or not isinstance(array, np.ndarray):
+        raise MethodError(f"{info.name}.encode({modality!r}) returned {problem}")
     if n > 1 and (array == array[0]).all():
-        raise MethodError(f"{who} as one and the same vector for all {n} items")
+        raise MethodError(f"{info.name}.encode({modality!r}) returned one and the same vector for all {n} items")
     return array
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cmrbench.core.errors import CmrbenchError
+from cmrbench.core.outputs import dtype_problem, shape_problem, value_problem
 from cmrbench.testing.case import BITS, Case, CheckFailed, Fitted, NotApplicable
 from cmrbench.testing.check import check
 
@@ -47,29 +48,22 @@ def need_valid_array(fitted: Fitted, modality: str, array: object, rows: int) ->
 
 def need_shape(fitted: Fitted, modality: str, array: object, rows: int) -> None:
     """Fail unless `array` is a numpy array of `rows` rows, and as many columns as bits were asked for."""
-    if not isinstance(array, np.ndarray):
-        raise CheckFailed(f"encode({modality!r}) returned {type(array).__name__}, expected a numpy array")
-    bits = fitted.context.bits
-    expected = f"({rows}, {bits if bits else 'k'})"
-    if array.ndim != 2 or array.shape[0] != rows or array.shape[1] == 0 or (bits and array.shape[1] != bits):
-        raise CheckFailed(f"encode({modality!r}) of {rows} items returned shape {array.shape}, expected {expected}")
+    _need(modality, shape_problem(array, rows, fitted.context.bits))
 
 
 def need_dtype(fitted: Fitted, modality: str, array: np.ndarray) -> None:
     """Fail unless the dtype is float32 for vectors, int8 for codes."""
-    expected = np.int8 if fitted.method.info.output == "hash" else np.float32
-    if array.dtype != expected:
-        raise CheckFailed(f"encode({modality!r}) returned {array.dtype}, expected {np.dtype(expected)}")
+    _need(modality, dtype_problem(array, fitted.method.info.output))
 
 
 def need_values(fitted: Fitted, modality: str, array: np.ndarray) -> None:
     """Fail unless vectors are finite, and codes -1 or +1."""
-    if fitted.method.info.output == "hash":
-        if bad := sorted(set(np.unique(array).tolist()) - {-1, 1}):
-            raise CheckFailed(f"encode({modality!r}) returned the values {bad[:3]}; codes must be -1 or +1")
-    elif not np.isfinite(array).all():
-        rows = int((~np.isfinite(array)).any(axis=1).sum())
-        raise CheckFailed(f"encode({modality!r}) returned NaN or infinite values in {rows} of {len(array)} rows")
+    _need(modality, value_problem(array, fitted.method.info.output))
+
+
+def _need(modality: str, problem: str | None) -> None:
+    if problem is not None:
+        raise CheckFailed(f"encode({modality!r}) returned {problem}")
 
 
 @check("encode returns one row per item, as wide for every modality where rankings compare them")
