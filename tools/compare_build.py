@@ -48,9 +48,16 @@ def compare(built: Path, embedded: Path) -> list[Finding]:
     common = [(row[name], i) for i, name in enumerate(theirs["id"]) if name in row]
     if not common:
         return findings
-    rows = np.array(common).T
-    findings += compare_features(_arrays(built), _arrays(embedded), rows[0], rows[1])
-    return [*findings, compare_thumbnails(built, embedded, common)]
+    if _in_both(pack.FEATURES_NPZ, built, embedded):
+        rows = np.array(common).T
+        findings += compare_features(_arrays(built), _arrays(embedded), rows[0], rows[1])
+    if _in_both(pack.THUMBS, built, embedded) and _in_both(pack.OFFSETS, built, embedded):
+        findings.append(compare_thumbnails(built, embedded, common))
+    return findings
+
+
+def _in_both(name: str, built: Path, embedded: Path) -> bool:
+    return (built / name).exists() and (embedded / name).exists()
 
 
 def compare_files(built: Path, embedded: Path) -> list[Finding]:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from tools.grouping import (
     SHARES,
@@ -57,9 +59,6 @@ def test_group_that_would_dominate_an_evaluation_split_goes_to_train() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 11)), max_size=20))
 def test_disjoint_sets_are_the_connected_components(links: list[tuple[int, int]]) -> None:
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     sets = DisjointSets(12)
     for child, parent in links:
         sets.unite(child, parent)
