@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cmrbench.core.errors import MethodError
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor, nn
 
     from cmrbench.core.items import Items
@@ -85,13 +85,13 @@ def _mean_map(
     metric = Metric.parse("mAP@all")
     values = []
     for a, b in permutations(items, 2):
-        scores = rank(strategy, items[a], items[b], None if train is None else train[a], **options)
-        relevance = from_labels(items[a].labels, items[b].labels)
+        query, gallery = items[a], items[b]
+        if not (np.any(query.labels, axis=0) & np.any(gallery.labels, axis=0)).any():
+            raise MethodError(f"no {a} validation item shares a label with a {b} one; set selection=last")
+        scores = rank(strategy, query, gallery, None if train is None else train[a], **options)
+        relevance = from_labels(query.labels, gallery.labels)
         values.append(evaluate(scores, relevance, [metric]).values[str(metric)])
-    mean = sum(values) / len(values)
-    if not math.isfinite(mean):
-        raise MethodError("mAP on the validation items is undefined (no item has a relevant one); set selection=last")
-    return mean
+    return sum(values) / len(values)
 
 
 class Best:
