@@ -23,18 +23,18 @@ app = typer.Typer(
     help="Benchmark and leaderboards for cross-modal retrieval.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # plain help: rich would double the start-up time
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run")(run_command)
-app.command("report")(report_command)
-app.command("gate")(gate_command)
-app.command("eval")(evaluate_command)
+app.command("run", short_help="Run methods on datasets.")(run_command)
+app.command("report", short_help="Print the leaderboards of a results folder.")(report_command)
+app.command("gate", short_help="Compare the results with a baseline; fail on a drop.")(gate_command)
+app.command("eval", short_help="Evaluate your own embeddings or codes.")(evaluate_command)
 app.add_typer(list_app, name="list")
 app.add_typer(data_app, name="data")
-app.command("check")(check_command)
-app.command("new")(new_command)
-app.command("status")(status_command)
+app.command("check", short_help="Run the conformance checks on a method.")(check_command)
+app.command("new", short_help="Write a working plugin and its test.")(new_command)
+app.command("status", short_help="Count the runs by how they ended.")(status_command)
 
 
 def _version(value: bool) -> None:
