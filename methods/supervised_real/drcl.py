@@ -270,11 +270,18 @@ def discrimination(R: Tensor, F: Tensor) -> Tensor:
     L_intra asks R and F for the same similarities among their items; L_inter asks the similarities between R and F to
     be symmetric. A similarity is twice the cosine, as released.
     """
-    from cmrbench_methods.blocks.losses import pairwise_cosine
+    from torch.nn.functional import normalize
 
-    within = 2 * pairwise_cosine(R, R) - 2 * pairwise_cosine(F, F)
-    between = 2 * pairwise_cosine(R, F)
-    return within.square().mean() + (between - between.T).square().mean()
+    n, d = F.shape
+    R, F = normalize(R, eps=1e-6), normalize(F, eps=1e-6)
+    if n <= d:
+        within, between = R @ R.T - F @ F.T, R @ F.T
+        return 4 * (within.square().mean() + (between - between.T).square().mean())
+    # The same sums of squares from d x d products, by ||R R^T||^2 = ||R^T R||^2 and the like.
+    RR, FF, FR = R.T @ R, F.T @ F, F.T @ R
+    intra = RR.square().sum() + FF.square().sum() - 2 * FR.square().sum()
+    inter = 2 * ((RR * FF).sum() - (FR * FR.T).sum())
+    return 4 * (intra + inter) / n**2
 
 
 class _Counter:
