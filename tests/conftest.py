@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cmrbench.core.dataset import Dataset
+# Numerical libraries read this when they are imported: one thread each, as in a run, so that parallel workers do not
+# fight for the processors and results repeat to the bit.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+from cmrbench.core.dataset import Dataset  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
