@@ -73,7 +73,7 @@ class LCM(DeepMethod):
     )
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {},
-        "quick": {"dim": 64, "sigma": 1e-3, "lr": 5e-3, "epochs": 80, "patience": 8, "standardize": True},
+        "quick": {"lr": 5e-3, "epochs": 80, "standardize": True},
         # On easy data the two-stage search is perfect from the first validation on, long before distances are good.
         "check": {"epochs": 30, "check_every": 30},
     }
