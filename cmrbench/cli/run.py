@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,6 +186,6 @@ def _conclude(plan: Plan, store: Any, unstored: Sequence[str]) -> int:
     parts += [f"{declined} declined"] if declined else []
     parts += [f"{len(failed)} failed"] if failed else []
     out.print("; ".join(parts) + ".", soft_wrap=True, highlight=False)
-    for sentence in unstored:
-        typer.echo(f"error: {sentence}", err=True)
+    for sentence, times in Counter(unstored).items():
+        typer.echo(f"error: {times} of the runs could not be stored: {sentence}", err=True)
     return 1 if failed else 0

@@ -1,6 +1,7 @@
 """`cmrbench run` and `list` as a user runs them: exit codes, what is printed, what is written."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -104,6 +105,27 @@ def test_a_results_folder_that_is_a_file(cache_dir, tmp_path):
     done = cmrbench("run", "--results", tmp_path / "file", "--methods", "random", "--datasets", "synthetic", *SMALL)
     assert done.returncode == 2
     assert "cannot be written to" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_full_results_folder_is_one_sentence_and_the_rest_is_finished(cache_dir, tmp_path):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(folder)], capture_output=True)
+    if made.returncode:
+        pytest.skip(f"this system does not let tests mount a tmpfs: {made.stderr.decode().strip()}")
+    try:
+        done = cmrbench("run", "--results", folder, "--methods", "random,cca", "--datasets", "emoji", "--seeds", "9")
+        files = list((folder / "runs").iterdir())
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("error: ") == 1
+    assert "could not be stored" in done.stderr
+    assert "No space left on device" in done.stderr
+    assert files
+    assert not [f for f in files if f.name.startswith(".")]
+    assert f"{len(files)} of 10 runs have a result" in done.stdout
 
 
 def test_a_foreign_file_in_the_results_folder_is_named(run, tmp_path):
