@@ -1,4 +1,4 @@
-"""Small methods that keep every promise; the broken ones of test_checks_can_fail.py differ from them in one thing."""
+"""Small methods that keep every promise; those of broken_methods/ differ from them in one thing each."""
 
 from types import SimpleNamespace
 
