@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import sys
 from typing import Any
 
 import typer
 
 from cmrbench.cli.check import check_command
+from cmrbench.cli.console import prepare_streams
 from cmrbench.cli.data import app as data_app
 from cmrbench.cli.eval import evaluate_command
 from cmrbench.cli.gate import gate_command
@@ -57,11 +60,19 @@ def main() -> None:
     import warnings
 
     warnings.showwarning = _show_warning  # type: ignore[assignment]
+    prepare_streams()
     try:
         app()
     except CmrbenchError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"error: the output cannot be written: {error}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            sys.stdout.close()  # what it still holds would fail once more at exit
+        sys.exit(1)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:

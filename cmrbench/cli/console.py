@@ -1,7 +1,9 @@
-"""Where tables are printed: as wide as the terminal, and wide enough to read in a log or a file."""
+"""Where output goes: tables as wide as the terminal, text that can always be written."""
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -9,10 +11,38 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LOG_WIDTH = 110
+LEAST_WIDTH = 80
 
 
-def console() -> Console:
-    """A console on standard output."""
+def console(least: int = LEAST_WIDTH) -> Console:
+    """A console on standard output.
+
+    Parameters
+    ----------
+    least : int
+        Columns that are taken at least, also on a narrower terminal: lines that wrap can be read, columns of two
+        letters cannot. 0 for what fits itself to any width.
+    """
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
+    if not sys.stdout.isatty():
+        return Console(width=LOG_WIDTH)
+    shown = Console()
+    return shown if shown.width >= least else Console(width=least)
+
+
+def prepare_streams() -> None:
+    """Let no print fail for want of a stream or of a character.
+
+    A closed stream becomes the null device. Files and pipes get UTF-8 whatever the locale is (JSON, HTML and Markdown
+    are defined so); a terminal shows ``?`` for what its encoding lacks.
+    """
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="replace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8", errors="replace")

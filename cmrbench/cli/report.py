@@ -47,7 +47,7 @@ def report_command(
     if format is None and not as_json and output is None and sys.stdout.isatty():
         from cmrbench.report.terminal import print_boards
 
-        print_boards(console(), boards)
+        print_boards(console(least=0), boards)
         return
     _write(render(boards, "json" if as_json else format or "md"), output)
 

@@ -171,11 +171,10 @@ def _print_plan(plan: Plan) -> None:
 
 def _conclude(plan: Plan, store: Any, unstored: Sequence[str]) -> int:
     """Print the leaderboards and what is missing; the exit code."""
-
     from cmrbench.report import print_leaderboards
     from cmrbench.run.api import rows_of
 
-    out = console()
+    out = console(least=0)
     table = rows_of(store, plan.runs)
     print_leaderboards(out, table)
     status = dict(zip(table.column("run_key").to_pylist(), table.column("status").to_pylist(), strict=True))
