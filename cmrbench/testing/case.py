@@ -114,7 +114,7 @@ class Case:
         if self._basic is None:
             try:
                 self._basic = self.fit(self.dataset)
-            except (Exception, CheckTimeout) as error:
+            except (Exception, SystemExit, CheckTimeout) as error:
                 self._basic = error
         if isinstance(self._basic, CheckTimeout):
             raise CheckFailed("fit did not end in time on the basic dataset")

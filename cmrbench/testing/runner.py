@@ -109,7 +109,7 @@ def run_check(check: Check, case: Case, timeout: float | None = None) -> CheckRe
             status, detail = "failed", str(failure)
         except CheckTimeout:
             status, detail = "failed", f"did not end within {timeout:g} s"
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # released code is fond of sys.exit and argparse
             status, detail = "error", _say(error, case.method_class)
     status, detail = _judge(check.name, status, detail, case.method_class)
     return CheckResult(check.name, status, detail, time.perf_counter() - start)
@@ -134,7 +134,7 @@ def _first_warning(caught: list[warnings.WarningMessage]) -> str:
     return f"{caught[0].category.__name__}: {caught[0].message}{more}"
 
 
-def _say(error: Exception, method_class: type[Method]) -> str:
+def _say(error: BaseException, method_class: type[Method]) -> str:
     """The error's type and words, and the last line of the method's own file that it passed through."""
     text = f"{type(error).__name__}: {error}"
     try:
@@ -152,6 +152,7 @@ def _uses_torch(case: Case) -> bool:
 @contextmanager
 def _one_thread(with_torch: bool) -> Iterator[None]:
     """One thread for numerical libraries, as runs have by default: numbers then repeat to the bit."""
+    import scipy.linalg  # noqa: F401 - the limit holds for libraries that are loaded, not for what a fit loads later
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):

@@ -2,7 +2,11 @@
 
 # ruff: noqa: RUF012 - presets are written as a plugin's author writes them
 
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from broken_methods.learning import Unrelated
@@ -72,6 +76,40 @@ def test_a_crash_is_an_error_with_its_place():
     assert result.status == "error"
     assert "RuntimeError: out of luck" in result.detail
     assert "test_runner.py" in result.detail
+
+
+class Exits(Ridge):
+    def fit(self, train, val, context):
+        raise SystemExit("usage: train.py DATASET")
+
+
+def test_a_method_that_ends_the_program_is_an_error_of_its_own():
+    results = run_checks(Exits, ["fit_returns_self", "three_modalities"])
+    assert [r.status for r in results] == ["error", "error"]
+    assert all("SystemExit: usage: train.py DATASET" in r.detail for r in results)
+
+
+THREADS_OF_SCIPY = """
+from threadpoolctl import threadpool_info
+from small_methods import Ridge
+from cmrbench.testing import run_checks
+
+class LoadsScipy(Ridge):
+    def fit(self, train, val, context):
+        import scipy.linalg
+        print(max((i["num_threads"] for i in threadpool_info()), default=1))
+        return super().fit(train, val, context)
+
+run_checks(LoadsScipy, ["fit_returns_self"])
+"""
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one processor: there is but one thread to have")
+def test_libraries_that_a_fit_loads_have_one_thread():
+    env = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    env["PYTHONPATH"] = str(Path(__file__).parent)
+    done = subprocess.run([sys.executable, "-c", THREADS_OF_SCIPY], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1"]
 
 
 def test_params_go_over_the_presets():
