@@ -5,7 +5,7 @@ Without this, a check that cannot fail would look like one that every method kee
 
 import pytest
 from broken_methods import BROKEN
-from small_methods import GOOD, Oracle
+from small_methods import GOOD, Oracle, Selecting
 
 from cmrbench.testing import all_checks, run_checks
 
@@ -35,3 +35,16 @@ def test_a_label_oracle_is_checked_through_its_labels():
     status = {r.name: r.status for r in run_checks(Oracle)}
     assert status["output_shape"] == status["beats_random"] == "passed"
     assert status["subset_invariance"] == "not_applicable"
+
+
+class StaticScore(Selecting):
+    """A similarity that needs nothing of the method."""
+
+    @staticmethod
+    def score(query, gallery, query_modality, gallery_modality):
+        return query @ gallery.T
+
+
+def test_a_score_may_be_a_static_method():
+    (result,) = run_checks(StaticScore, ["own_score"])
+    assert result.status == "passed", result

@@ -32,7 +32,10 @@ def check_memory_mapped_inputs(case: Case) -> None:
         train, val = case.training(case.dataset)
         mapped = {m: memory_mapped(items, folder, "train") for m, items in train.items()}
         mapped_val = None if val is None else {m: memory_mapped(items, folder, "val") for m, items in val.items()}
-        need_valid(case.fit(case.dataset, training=(mapped, mapped_val)))
+        in_memory, from_files = case.fitted.outputs(), need_valid(case.fit(case.dataset, training=(mapped, mapped_val)))
+        for modality in in_memory:
+            what = f"encode({modality!r}) after fit on memory maps differs"
+            need_close(in_memory[modality], from_files[modality], what)
         for modality, items in case.dataset.part("query").items():
             expected = case.fitted.represent(items)
             found = case.fitted.represent(memory_mapped(items, folder, "query"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 
 from cmrbench.core.errors import CmrbenchError
-from cmrbench.core.outputs import dtype_problem, shape_problem, value_problem
+from cmrbench.core.outputs import dtype_problem, output_problem, shape_problem, value_problem
 from cmrbench.testing.case import BITS, Case, CheckFailed, Fitted, NotApplicable
 from cmrbench.testing.check import check
+from cmrbench.testing.data import take
 
 CODE_LENGTHS = (BITS, 12, 24)
 """A power of two, no multiple of eight, and more bits than the narrower modality has columns."""
@@ -26,7 +29,8 @@ def need_valid(fitted: Fitted, split: str = "query") -> dict[str, np.ndarray]:
     """
     outputs = fitted.outputs(split)
     for modality, array in outputs.items():
-        need_valid_array(fitted, modality, array, len(fitted.dataset.part(split)[modality]))
+        rows = len(fitted.dataset.part(split)[modality])
+        _need(modality, output_problem(array, fitted.method.info.output, rows, fitted.context.bits))
     need_common_width(fitted, outputs)
     return outputs
 
@@ -36,14 +40,6 @@ def need_common_width(fitted: Fitted, outputs: dict[str, np.ndarray]) -> None:
     widths = {modality: array.shape[1] for modality, array in outputs.items()}
     if len(set(widths.values())) > 1 and not ACROSS.isdisjoint(fitted.method.info.retrieval):
         raise CheckFailed(f"modalities have representations of different widths: {widths}")
-
-
-def need_valid_array(fitted: Fitted, modality: str, array: object, rows: int) -> None:
-    """Fail unless `array` is what `encode` may return for `rows` items."""
-    need_shape(fitted, modality, array, rows)
-    assert isinstance(array, np.ndarray)
-    need_dtype(fitted, modality, array)
-    need_values(fitted, modality, array)
 
 
 def need_shape(fitted: Fitted, modality: str, array: object, rows: int) -> None:
@@ -61,9 +57,9 @@ def need_values(fitted: Fitted, modality: str, array: np.ndarray) -> None:
     _need(modality, value_problem(array, fitted.method.info.output))
 
 
-def _need(modality: str, problem: str | None) -> None:
+def _need(modality: str, problem: str | None, call: str = "encode") -> None:
     if problem is not None:
-        raise CheckFailed(f"encode({modality!r}) returned {problem}")
+        raise CheckFailed(f"{call}({modality!r}) returned {problem}")
 
 
 @check("encode returns one row per item, as wide for every modality where rankings compare them")
@@ -133,17 +129,16 @@ def check_modalities_not_aliased(case: Case) -> None:
     query = fitted.dataset.part("query")
     gallery = fitted.dataset.part("gallery")
     returned = {m: fitted.represent(items) for m, items in query.items()}
+    for a, b in combinations(returned, 2):
+        if np.shares_memory(returned[a], returned[b]):
+            raise CheckFailed(f"the arrays returned for {a} and {b} share memory")
     kept = {m: array.copy() for m, array in returned.items()}
-    for items in gallery.values():
+    for modality, items in gallery.items():
         fitted.represent(items)
+        fitted.represent(take(items, 0, len(query[modality])))  # a buffer may be kept for each number of items
     for modality, array in returned.items():
         if not np.array_equal(array, kept[modality]):
             raise CheckFailed(f"what encode({modality!r}) had returned was overwritten by a later call")
-    names = list(returned)
-    for i, a in enumerate(names):
-        for b in names[i + 1 :]:
-            if np.shares_memory(returned[a], returned[b]):
-                raise CheckFailed(f"the arrays returned for {a} and {b} share memory")
 
 
 @check("encode_train, where there is one, gives a valid row for every training item")
@@ -154,23 +149,24 @@ def check_learned_codes(case: Case) -> None:
     if all(array is None for array in learned.values()):
         raise NotApplicable("it learns no codes for the training items themselves")
     for modality, array in learned.items():
-        need_valid_array(fitted, modality, array, len(fitted.train[modality]))
+        problem = output_problem(array, case.info.output, len(fitted.train[modality]), fitted.context.bits)
+        _need(modality, problem, "encode_train")
 
 
 @check("a similarity of its own (score) is a finite matrix that does not depend on the block of queries")
 def check_own_score(case: Case) -> None:
     """`score` is called in blocks of queries."""
-    score = getattr(case.method_class, "score", None)
-    if score is None:
+    if not hasattr(case.method_class, "score"):
         raise NotApplicable("it has no similarity of its own")
     fitted = case.fitted
+    score = getattr(fitted.method, "score")  # noqa: B009 - the base class has none
     query, gallery = fitted.outputs("query"), fitted.outputs("gallery")
     a, b = list(query)[:2]
-    full = np.asarray(score(fitted.method, query[a], gallery[b], a, b))
+    full = np.asarray(score(query[a], gallery[b], a, b))
     if full.shape != (len(query[a]), len(gallery[b])) or not np.isfinite(full).all():
         raise CheckFailed(
             f"score returned shape {full.shape}, expected {(len(query[a]), len(gallery[b]))} of finite values"
         )
-    block = np.asarray(score(fitted.method, query[a][3:10], gallery[b], a, b))
+    block = np.asarray(score(query[a][3:10], gallery[b], a, b))
     if block.shape != full[3:10].shape or not np.allclose(block, full[3:10], rtol=1e-4, atol=1e-5):
         raise CheckFailed("score of a block of queries is not that block of the scores of all queries")

@@ -43,6 +43,13 @@ class HiddenSupervision(Ridge):
     info = info(category="unsupervised_real")
 
 
+@breaks("valid_info", "which compares codes")
+class HammingOfVectors(Ridge):
+    """Names a similarity for codes beside one that it can be ranked by."""
+
+    info = info(retrieval=("cosine", "hamming"))
+
+
 @breaks("valid_info", "no score")
 class NoScore(Ridge):
     """Names a similarity that it does not have."""
@@ -138,6 +145,14 @@ class GrowsParameter(Ridge):
 class NamelessError(Ridge):
     def check_fitted(self, attribute):
         raise AttributeError(attribute)
+
+
+@breaks("unfitted_encode_raises", "names the method")
+class NamedByPythonAlone(Ridge):
+    info = info(title="NamedByPythonAlone")
+
+    def check_fitted(self, attribute):
+        getattr(self, attribute)
 
 
 @breaks("unfitted_encode_raises", "returned something")

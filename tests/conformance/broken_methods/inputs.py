@@ -32,6 +32,16 @@ class RefusesMemoryMaps(Ridge):
         return super().fit(train, val, context)
 
 
+@breaks("memory_mapped_inputs", "after fit on memory maps")
+class LearnsAnotherRidgeFromFiles(Ridge):
+    def regress(self, X, labels):
+        return super().regress(X, labels) * (2 if self.from_files_ else 1)
+
+    def fit(self, train, val, context):
+        self.from_files_ = any(in_a_file(items.features) for items in train.values())
+        return super().fit(train, val, context)
+
+
 def in_a_file(array):
     while array is not None and not isinstance(array, mmap.mmap):
         array = getattr(array, "base", None)

@@ -110,13 +110,23 @@ class ReusesBuffer(Ridge):
         return buffer[: len(codes)]
 
 
+@breaks("modalities_not_aliased", "overwritten by a later call")
+class KeepsBufferPerSize(Ridge):
+    def encode(self, modality, features):
+        codes = super().encode(modality, features)
+        buffers = vars(self).setdefault("buffers_", {})
+        buffer = buffers.setdefault((modality, len(codes)), np.zeros_like(codes))
+        buffer[:] = codes
+        return buffer
+
+
 @breaks("learned_codes", "expected (129, 16)")
 class FewerLearnedCodes(Codes):
     def encode_train(self, modality):
         return super().encode_train(modality)[:-1]
 
 
-@breaks("learned_codes", "codes must be -1 or +1")
+@breaks("learned_codes", "encode_train('image') returned the value 0")
 class ZerosLearned(Codes):
     def encode_train(self, modality):
         return super().encode_train(modality) * np.int8(0)
