@@ -59,7 +59,9 @@ def _naming_the_file(error: DataError, files: dict[str, Path]) -> DataError:
     """The engine names the argument; a user of the command line knows it as a file."""
     message = str(error)
     for name, path in files.items():
-        if message.startswith(f"{name} ") and not message.startswith(f"{name} and"):
+        if message.startswith(f"{name} and"):
+            return error  # about both, which it names
+        if message.startswith(f"{name} "):
             return DataError(f"{path}: {message}")
     return error
 

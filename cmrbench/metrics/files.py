@@ -41,6 +41,8 @@ def load_array(path: Path) -> np.ndarray:
             return np.loadtxt(path, delimiter="," if suffix == ".csv" else None, ndmin=2)
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         reason = str(error).split("\n")[0].rstrip(".") or type(error).__name__
+        if "pickle" in reason:  # numpy's advice is an option that is not offered here
+            reason = "damaged, or pickled Python objects; write a numeric array with numpy.save"
         raise DataError(f"{path}: cannot be read as an array ({reason})") from error
 
 

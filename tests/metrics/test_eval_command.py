@@ -113,6 +113,13 @@ def test_bad_arrays_are_refused(files, option, array, words):
     assert_refused(call(files), *words)
 
 
+def test_what_is_wrong_with_two_files_is_not_put_on_one(files):
+    np.save(files["gallery-labels"], np.eye(9, 3, dtype=int))
+    result = call(files)
+    assert_refused(result, "query labels and gallery labels must both")
+    assert ".npy" not in str(result.exception)
+
+
 def test_bad_files_are_refused(files, tmp_path):
     objects = np.array([{}, None], dtype=object)
     np.save(tmp_path / "pickle.npy", objects, allow_pickle=True)
@@ -127,6 +134,7 @@ def test_bad_files_are_refused(files, tmp_path):
     (tmp_path / "x.mat").write_text("")
     for name in ("pickle.npy", "pickle.npz", "cut.npy", "not.npz", "empty.npy", "words.csv", "ragged.csv"):
         assert_refused(call(files | {"query": tmp_path / name}), name, "cannot be read as an array")
+    assert "allow_pickle" not in str(call(files | {"query": tmp_path / "pickle.npy"}).exception)
     assert_refused(call(files | {"query": tmp_path / "two.npz"}), "exactly one array, found 2 (a, b)")
     assert_refused(call(files | {"query": tmp_path / "empty.csv"}), "empty")
     assert_refused(call(files | {"query": tmp_path / "x.mat"}), ".npy, .npz, .csv, .txt")
