@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cmrbench.cli.console import console
+from cmrbench.cli.parsing import complete_checks, complete_methods
 from cmrbench.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,9 +33,17 @@ GRACE = 15.0
 
 def check_command(
     target: Annotated[
-        str, typer.Argument(metavar="NAME|FILE", help="A registered method, or a plugin file that ends in .py.")
+        str,
+        typer.Argument(
+            metavar="NAME|FILE",
+            help="A registered method, or a plugin file that ends in .py.",
+            autocompletion=complete_methods,
+        ),
     ] = "",
-    only: Annotated[str, typer.Option("--only", metavar="CHECK,...", help="Run these checks only.")] = "",
+    only: Annotated[
+        str,
+        typer.Option("--only", metavar="CHECK,...", help="Run these checks only.", autocompletion=complete_checks),
+    ] = "",
     show: Annotated[bool, typer.Option("--list", help="List the checks and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON alone on standard output.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that one check may take.")] = 60.0,

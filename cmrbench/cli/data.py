@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, describe, verify and import datasets.", no_args_is_help=True)
 
 _JSON = typer.Option(False, "--json", help="Print JSON on standard output.")
-_FILES = typer.Option([], "--datasets-file", help="A datasets.yaml of your own (also: CMRBENCH_DATASETS).")
+_FILES = typer.Option(
+    [], "--datasets-file", metavar="FILE", help="A datasets.yaml of your own (also: CMRBENCH_DATASETS)."
+)
 _NAME = typer.Argument(help="A dataset's name or alias.", autocompletion=complete_datasets)
 _WRAPPED = ("", "extractor; normalisation", "item", "detail", "queries", "gallery\nitems")
 _SPLITS = ("train", "val", "query", "gallery")

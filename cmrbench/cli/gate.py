@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cmrbench.cli.console import console
-from cmrbench.cli.parsing import complete_datasets, complete_methods, names
+from cmrbench.cli.parsing import complete_datasets, complete_methods, metric_name, names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,14 +32,16 @@ def gate_command(
     datasets: str | None = typer.Option(
         None, help="Only these datasets, separated by commas.", autocompletion=complete_datasets
     ),
-    metric: list[str] = typer.Option([], help="Only this metric; may be given several times. [default: every mAP]"),
+    metric: list[str] = typer.Option(
+        [], metavar="NAME", help="Only this metric; may be given several times. [default: every mAP]"
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON on standard output."),
 ) -> None:
     """Compare the results with a baseline; exit 1 on a drop beyond the tolerance or a missing row, 2 on bad input."""
     from cmrbench import gate
     from cmrbench.store.store import Store
 
-    select = gate.Selection(names(methods, "--methods"), names(datasets, "--datasets"), tuple(metric))
+    select = gate.Selection(names(methods, "--methods"), names(datasets, "--datasets"), tuple(map(metric_name, metric)))
     if update:
         _update(Store(results).table(columns=list(gate.COLUMNS)), baseline, select, as_json)
         return

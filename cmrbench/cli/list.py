@@ -19,8 +19,10 @@ _RESULTS = typer.Option(Path("results"), help="The results folder.")
 
 @app.command("methods")
 def methods_command(
-    plugin: list[Path] = typer.Option([], help="A Python file with a method."),
-    methods_dir: list[Path] = typer.Option([], help="A folder of such files (also: CMRBENCH_METHODS)."),
+    plugin: list[Path] = typer.Option([], metavar="FILE", help="A Python file with a method."),
+    methods_dir: list[Path] = typer.Option(
+        [], metavar="FOLDER", help="A folder of such files (also: CMRBENCH_METHODS)."
+    ),
     as_json: bool = _JSON,
 ) -> None:
     """List the methods that can be run, and the plugins that could not be loaded."""
@@ -66,7 +68,9 @@ def methods_command(
 
 @app.command("datasets")
 def datasets_command(
-    datasets_file: list[Path] = typer.Option([], help="A datasets.yaml of your own (also: CMRBENCH_DATASETS)."),
+    datasets_file: list[Path] = typer.Option(
+        [], metavar="FILE", help="A datasets.yaml of your own (also: CMRBENCH_DATASETS)."
+    ),
     as_json: bool = _JSON,
 ) -> None:
     """List the registered datasets and whether they are on this machine (the same as `cmrbench data list`)."""

@@ -31,6 +31,13 @@ def integers(text: str | None, option: str) -> tuple[int, ...]:
         raise UsageError(f"{option} {text!r}: expected whole numbers separated by commas, such as 16,32") from error
 
 
+def metric_name(text: str) -> str:
+    """The name under which results keep a metric: ``map@50`` and ``mAP@50[hits]`` are ``mAP@50``."""
+    from cmrbench.metrics import Metric
+
+    return str(Metric.parse(text))
+
+
 def duration(text: str | None, option: str = "--timeout") -> float | None:
     """Seconds of ``"30m"``, ``"1h30m"``, ``"90s"``, ``"90"``; ``"none"`` is no limit."""
     if text is None or text == "none":
@@ -103,6 +110,20 @@ def complete_suites(incomplete: str) -> Iterator[str]:
     from cmrbench.run.suites import suites
 
     yield from _continue(incomplete, suites())
+
+
+def complete_checks(incomplete: str) -> Iterator[str]:
+    """Conformance checks that go on from the last name of a comma-separated list."""
+    from cmrbench.testing import all_checks
+
+    yield from _continue(incomplete, [check.name for check in all_checks()])
+
+
+def complete_retrievals(incomplete: str) -> Iterator[str]:
+    """Retrieval strategies that go on from the last name of a comma-separated list."""
+    from cmrbench.retrieval import STRATEGIES
+
+    yield from _continue(incomplete, list(STRATEGIES))
 
 
 def _continue(incomplete: str, known: Sequence[str] | dict[str, Any]) -> Iterator[str]:

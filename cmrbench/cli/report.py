@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cmrbench.cli.console import console
-from cmrbench.cli.parsing import names
+from cmrbench.cli.parsing import complete_datasets, metric_name, names
 from cmrbench.core.errors import CmrbenchError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,12 @@ def report_command(
         help="md, csv, html, latex, json or text. [default: text on a terminal, else md]",
         autocompletion=lambda: list(_FORMATS),
     ),
-    dataset: list[str] = typer.Option([], help="Only these datasets, separated by commas or given several times."),
+    dataset: list[str] = typer.Option(
+        [],
+        metavar="NAME,...",
+        help="Only these datasets, separated by commas or given several times.",
+        autocompletion=complete_datasets,
+    ),
     metric: str | None = typer.Option(None, help="This metric instead of the headline (mAP@all)."),
     all_metrics: bool = typer.Option(False, "--all-metrics", help="A table for every metric."),
     output: Path | None = typer.Option(None, "--output", "-o", help="Write to this file."),
@@ -43,7 +48,7 @@ def report_command(
 
     table = read_results(results)
     wanted = [name for given in dataset for name in names(given, "--dataset")]
-    boards = leaderboards(table, wanted, metric, all_metrics)
+    boards = leaderboards(table, wanted, metric_name(metric) if metric else None, all_metrics)
     if format is None and not as_json and output is None and sys.stdout.isatty():
         from cmrbench.report.terminal import print_boards
 

@@ -13,6 +13,7 @@ from cmrbench.cli.console import console
 from cmrbench.cli.parsing import (
     complete_datasets,
     complete_methods,
+    complete_retrievals,
     complete_suites,
     duration,
     integers,
@@ -45,16 +46,28 @@ def run_command(
     dim: int | None = typer.Option(None, help="Dimension of the common space for real-valued methods."),
     seeds: int | None = typer.Option(None, help="Seeds per run; deterministic methods run once. [default: 1]"),
     preset: str = typer.Option("auto", help="Method preset: auto (the dataset's), none, quick, paper ..."),
-    set_: list[str] = typer.Option([], "--set", help="A parameter: lcm.k=50. May be given several times."),
-    retrieval: str | None = typer.Option(None, help="Retrieval strategies instead of each method's own: cosine,2sknn."),
-    device: str = typer.Option("auto", help="auto, cpu or cuda."),
+    set_: list[str] = typer.Option(
+        [], "--set", metavar="NAME.PARAMETER=VALUE", help="A parameter: lcm.k=50. May be given several times."
+    ),
+    retrieval: str | None = typer.Option(
+        None,
+        help="Retrieval strategies instead of each method's own: cosine,2sknn.",
+        autocompletion=complete_retrievals,
+    ),
+    device: str = typer.Option("auto", help="auto, cpu or cuda.", autocompletion=lambda: ["auto", "cpu", "cuda"]),
     jobs: int | None = typer.Option(None, help="Runs at a time. [default: one per processor and thread]"),
     threads: int = typer.Option(1, help="Threads of one run; part of what makes numbers repeat to the bit."),
     timeout: str = typer.Option("30m", help="Longest wall time of one run: 90s, 30m, 1h30m, none."),
     max_memory: str = typer.Option("8GiB", help="Most memory of one run: 8GiB, 512MB, none."),
-    plugin: list[Path] = typer.Option([], help="A Python file with a method. May be given several times."),
-    methods_dir: list[Path] = typer.Option([], help="A folder of such files (also: CMRBENCH_METHODS)."),
-    datasets_file: list[Path] = typer.Option([], help="A datasets.yaml of your own (also: CMRBENCH_DATASETS)."),
+    plugin: list[Path] = typer.Option(
+        [], metavar="FILE", help="A Python file with a method. May be given several times."
+    ),
+    methods_dir: list[Path] = typer.Option(
+        [], metavar="FOLDER", help="A folder of such files (also: CMRBENCH_METHODS)."
+    ),
+    datasets_file: list[Path] = typer.Option(
+        [], metavar="FILE", help="A datasets.yaml of your own (also: CMRBENCH_DATASETS)."
+    ),
     results: Path = typer.Option(Path("results"), help="The results folder."),
     force: bool = typer.Option(False, "--force", help="Run again what the results folder has already."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Print what would be run, and run nothing."),
@@ -91,7 +104,7 @@ def run_command(
         store.prepare()
     with watch(plan) as listener:
         try:
-            run_all(plan.todo, store, limits, listener)
+            run_all(plan.todo, store, limits, listener, plan.seen)
         except KeyboardInterrupt:
             listener.interrupted()
             raise typer.Exit(130) from None

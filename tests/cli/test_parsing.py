@@ -1,8 +1,9 @@
 """Users' strings: durations, sizes, lists, settings."""
 
 import pytest
+from typer.testing import CliRunner
 
-from cmrbench.cli import parsing
+from cmrbench.cli import app, parsing
 from cmrbench.core.errors import UsageError
 
 
@@ -72,3 +73,29 @@ def test_completion_goes_on_from_the_last_name():
     assert "cca" not in list(parsing.complete_methods("cca,c"))
     assert "emoji" in list(parsing.complete_datasets("em"))
     assert "quick" in list(parsing.complete_suites(""))
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("check cc", "cca"),
+        ("check cca --only output_sh", "output_shape"),
+        ("run --retrieval cosine,2", "cosine,2sknn"),
+        ("run --device c", "cuda"),
+        ("report --dataset openclipart_", "openclipart_tags"),
+        ("gate --methods cca,kc", "cca,kcca"),
+        ("eval --ties stab", "stable"),
+    ],
+)
+def test_the_shell_is_offered(words, offered):
+    line = f"cmrbench {words}"
+    environment = {"_CMRBENCH_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+    result = CliRunner().invoke(app, [], prog_name="cmrbench", env=environment)
+    assert offered in result.output.split()
+
+
+def test_a_metric_has_one_name():
+    assert parsing.metric_name("map@50") == parsing.metric_name("mAP@50[hits,expected]") == "mAP@50"
+    assert parsing.metric_name("mAP") == "mAP@all"
+    with pytest.raises(UsageError, match="unknown metric"):
+        parsing.metric_name("accuracy")
