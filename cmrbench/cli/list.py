@@ -103,13 +103,15 @@ def runs_command(results: Path = _RESULTS, as_json: bool = _JSON) -> None:
     if as_json:
         _print_json(rows)
         return
-    columns = ("method", "preset", "dataset", "features", "bits", "seed", "status", "seconds", "cause")
+    from cmrbench.report.wording import setting
+
+    columns = ("method", "setting", "dataset", "features", "bits", "seed", "status", "seconds", "cause")
     _print_table(
         columns,
         [
             (
                 r["method"],
-                r["preset"],
+                setting(r["params"], r["preset"], r["dim"]),
                 r["dataset"],
                 r["feature_set"],
                 str(r["bits"] or ""),
@@ -140,7 +142,7 @@ def status_command(results: Path = _RESULTS, as_json: bool = _JSON) -> None:
 def _runs(results: Path) -> list[dict[str, Any]]:
     from cmrbench.store.store import Store
 
-    columns = ["run_key", "spec_key", "method", "preset", "params", "dataset", "feature_set", "bits", "seed"]
+    columns = ["run_key", "spec_key", "method", "preset", "params", "dataset", "feature_set", "dim", "bits", "seed"]
     table = Store(results).table([*columns, "status", "cause", "created", "total_s"])
     by_key = {row["run_key"]: row for row in table.to_pylist()}
     return sorted(
@@ -162,6 +164,9 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
 
     shown = Table(*columns)
+    for column in shown.columns:
+        column.overflow = "fold"  # a name that is cut off cannot be typed
+    shown.columns[0].no_wrap = True
     for row in rows:
         shown.add_row(*(escape(str(x)) for x in row))
     console().print(shown)

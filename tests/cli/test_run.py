@@ -148,13 +148,14 @@ def test_a_configuration_file(run, tmp_path):
 
 
 def test_lists_in_json(run, tmp_path):
-    run("--methods", "random", "--datasets", "synthetic", *SMALL)
+    run("--methods", "random", "--datasets", "synthetic", "--dim", "8", *SMALL)
     methods = json.loads(cmrbench("list", "methods", "--json").stdout)
     assert {"cca", "drcl"} <= {m["name"] for m in methods["methods"]}
     assert methods["broken"] == []
     assert "quick" in json.loads(cmrbench("list", "suites", "--json").stdout)
     (one,) = json.loads(cmrbench("list", "runs", "--json", "--results", tmp_path / "results").stdout)
-    assert (one["method"], one["status"]) == ("random", "done")
+    assert (one["method"], one["dim"], one["status"]) == ("random", 8, "done")
+    assert "8-d" in cmrbench("list", "runs", "--results", tmp_path / "results").stdout
     status = json.loads(cmrbench("status", "--json", "--results", tmp_path / "results").stdout)
     assert status == {"runs": 1, "by_status": {"done": 1}, "without_result": []}
 
