@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from cmrbench.core.errors import DataError, UsageError
+from cmrbench.metrics.compiled import compiled_blocks
 from cmrbench.metrics.metric import Metric
+from cmrbench.metrics.ranking import ranked_blocks
 from cmrbench.metrics.relevance import Relevance
 from cmrbench.metrics.scores import Scores
 from cmrbench.metrics.ties import Groups, hit, measure
 
 BLOCK_BYTES = 256 << 20
-_BYTES_PER_PAIR = 80  # scores, order, ranked scores and flags
-_BYTES_PER_RULE = 64  # tie groups of one rule where every item is relevant and no two are tied: the worst case
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,8 @@ def evaluate(
         What to measure; all of them in one pass.
     block_bytes : int
         Memory for one block of queries. At least one query is taken at a time, so a gallery of n items needs about
-        ``144 n`` bytes in any case, and ``64 n`` more for every tie rule after the first.
+        ``144 n`` bytes in any case, and ``64 n`` more for every tie rule after the first. Compiled kernels, used
+        from `cmrbench.metrics.compiled.LEAST_PAIRS` pairs up where numba is installed, need less.
 
     Raises
     ------
@@ -88,13 +89,15 @@ def evaluate(
     values = {metric: np.empty(n_query) for metric in wanted}
     hits = {metric: np.empty(n_query) for metric in wanted if metric.mean == "with_hits"}
     relevant = np.empty(n_query, dtype=np.int64)
-    for rows, by_rule in _ranked_blocks(scores, relevance, {m.ties for m in wanted}, block_bytes):
+    blocks = compiled_blocks(scores, relevance, wanted, block_bytes)
+    if blocks is None:
+        blocks = ranked_blocks(scores, relevance, {m.ties for m in wanted}, block_bytes)
+    for ranked in blocks:
+        relevant[ranked.rows] = ranked.R
         for metric in wanted:
-            groups = by_rule[metric.ties]
-            relevant[rows] = groups.R
-            values[metric][rows] = measure(groups, metric, n)
+            values[metric][ranked.rows] = ranked.value(metric, n)
             if metric in hits:
-                hits[metric][rows] = hit(groups, metric.k or n)
+                hits[metric][ranked.rows] = ranked.hit(metric, n)
     return _summary(values, hits, relevant, n)
 
 
@@ -104,64 +107,6 @@ def _unique(metrics: Iterable[Metric | str]) -> list[Metric]:
     if not parsed:
         raise UsageError("no metric to evaluate; name at least one, such as mAP@all")
     return list(dict.fromkeys(parsed))
-
-
-def _ranked_blocks(
-    scores: Scores, relevance: Relevance, rules: set[str], block_bytes: int
-) -> Iterator[tuple[slice, dict[str, Groups]]]:
-    """Blocks of queries with their tie groups under each tie rule."""
-    n_query, n = scores.shape
-    step = max(1, block_bytes // ((_BYTES_PER_PAIR + _BYTES_PER_RULE * len(rules)) * n))
-    for start in range(0, n_query, step):
-        stop = min(start + step, n_query)
-        block, relevant = scores.block(start, stop), relevance.block(start, stop)
-        by_rule = {}
-        if "stable" in rules:
-            by_rule["stable"] = stable_groups(block, relevant)
-        if rules - {"stable"}:
-            tied = tie_groups(block, relevant) if scores.levels is None else counted(block, relevant, scores.levels)
-            by_rule |= {rule: tied.under(rule) for rule in rules - {"stable"}}
-        yield slice(start, stop), by_rule
-
-
-def tie_groups(scores: np.ndarray, relevant: np.ndarray) -> Groups:
-    """Tie groups of every row of `scores` (rows, n), by sorting."""
-    rows, n = scores.shape
-    order = np.argsort(-scores, axis=1)
-    ranked = np.take_along_axis(scores, order, axis=1)
-    found = np.take_along_axis(relevant, order, axis=1).ravel()
-    first = np.ones((rows, n), dtype=bool)
-    np.not_equal(ranked[:, 1:], ranked[:, :-1], out=first[:, 1:])
-    starts = np.flatnonzero(first)
-    size = np.diff(starts, append=rows * n)
-    r = np.add.reduceat(found, starts, dtype=np.int64)
-    some = np.flatnonzero(r)
-    row, T = np.divmod(starts[some], n)
-    return Groups.build(rows, row, T, size[some], r[some])
-
-
-def counted(scores: np.ndarray, relevant: np.ndarray, levels: int) -> Groups:
-    """Tie groups of scores that are whole numbers in [0, levels), by counting instead of sorting."""
-    rows = len(scores)
-    key = scores.astype(np.int64)  # ((row, level from the top), relevant)
-    np.subtract(levels - 1, key, out=key)
-    key += np.arange(rows)[:, None] * levels
-    key *= 2
-    key += relevant
-    histogram = np.bincount(key.ravel(), minlength=rows * levels * 2).reshape(rows, levels, 2)
-    r = histogram[:, :, 1]
-    t = histogram.sum(axis=2)
-    row, level = np.nonzero(r)
-    T = np.cumsum(t, axis=1) - t
-    return Groups.build(rows, row, T[row, level], t[row, level], r[row, level])
-
-
-def stable_groups(scores: np.ndarray, relevant: np.ndarray) -> Groups:
-    """Every relevant item as a group of its own, ties in gallery order."""
-    order = np.argsort(-scores, axis=1, kind="stable")
-    row, T = np.nonzero(np.take_along_axis(relevant, order, axis=1))
-    one = np.ones_like(row)
-    return Groups.build(len(scores), row, T, one, one)
 
 
 def _summary(

@@ -12,8 +12,30 @@ from cmrbench.core.errors import DataError
 from cmrbench.metrics.checks import first_row, whole_numbers
 
 
+@dataclass(frozen=True, eq=False)
+class LabelWords:
+    """Labels as 64-bit words, which compiled code compares item by item.
+
+    Attributes
+    ----------
+    query, gallery : ndarray of uint64, shapes (words, n_query) and (words, n_gallery)
+    shared : bool
+        Whether the words are bit masks and an item is relevant if it shares a bit with the query. Otherwise there is
+        one word, a class number, and an item is relevant if it has the query's.
+    """
+
+    query: np.ndarray
+    gallery: np.ndarray
+    shared: bool
+
+
 class Relevance(ABC):
     """Which gallery items are relevant to which query."""
+
+    @property
+    def words(self) -> LabelWords | None:
+        """The labels behind it; None where relevance is known by blocks only."""
+        return None
 
     @property
     @abstractmethod
@@ -31,6 +53,10 @@ class _SameNumber(Relevance):
     gallery: np.ndarray  # (n_gallery,) int64
 
     @property
+    def words(self) -> LabelWords:
+        return LabelWords(self.query[None].view(np.uint64), self.gallery[None].view(np.uint64), shared=False)
+
+    @property
     def shape(self) -> tuple[int, int]:
         return len(self.query), len(self.gallery)
 
@@ -43,6 +69,10 @@ class _SameNumber(Relevance):
 class _SharedLabel(Relevance):
     query: np.ndarray  # (words, n_query) uint64
     gallery: np.ndarray  # (words, n_gallery) uint64
+
+    @property
+    def words(self) -> LabelWords:
+        return LabelWords(self.query, self.gallery, shared=True)
 
     @property
     def shape(self) -> tuple[int, int]:

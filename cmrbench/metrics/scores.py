@@ -25,6 +25,16 @@ class Scores(ABC):
     levels: int | None = None
 
     @property
+    def codes(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Packed codes of queries and gallery, uint64 (words, n), if the score is the number of agreeing bits."""
+        return None
+
+    @property
+    def dtype(self) -> np.dtype | None:
+        """What blocks hold, where that is known before one is computed."""
+        return None
+
+    @property
     @abstractmethod
     def shape(self) -> tuple[int, int]:
         """Number of queries and of gallery items."""
@@ -41,6 +51,10 @@ class _Given(Scores):
     @property
     def shape(self) -> tuple[int, int]:
         return self.values.shape[0], self.values.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.values.dtype
 
     def block(self, start: int, stop: int) -> np.ndarray:
         return self.values[start:stop]
@@ -65,6 +79,10 @@ class _Products(Scores):
     def shape(self) -> tuple[int, int]:
         return len(self.query), len(self.gallery if self.item is None else self.item)
 
+    @property
+    def dtype(self) -> np.dtype:
+        return self.query.dtype
+
     def block(self, start: int, stop: int) -> np.ndarray:
         products: np.ndarray = self.query[start:stop] @ self.gallery.T
         if self.offset is not None:
@@ -84,6 +102,10 @@ class _Hamming(Scores):
     @property
     def shape(self) -> tuple[int, int]:
         return self.query.shape[1], self.gallery.shape[1]
+
+    @property
+    def codes(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.query, self.gallery
 
     def block(self, start: int, stop: int) -> np.ndarray:
         agreeing = np.full((stop - start, self.shape[1]), self.levels - 1, dtype=np.int32)

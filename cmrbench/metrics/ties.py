@@ -220,13 +220,14 @@ def _ratio(total: np.ndarray, count: np.ndarray) -> np.ndarray:
 
 def _harmonic_difference(T: np.ndarray, m: np.ndarray, n: int) -> np.ndarray:
     """H(T + m) - H(T); exact to the last bit for m = 1, where a difference of sums would lose digits."""
-    H = _harmonics(n)
+    H = harmonics(n)
     difference: np.ndarray = np.where(m == 1, 1.0 / (T + 1), H[T + m] - H[T])
     return difference
 
 
 @lru_cache(maxsize=2)
-def _harmonics(n: int) -> np.ndarray:
+def harmonics(n: int) -> np.ndarray:
+    """H(0) to H(n): float64 (n + 1,)."""
     return np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, n + 1))])
 
 

@@ -15,6 +15,8 @@ from sklearn.metrics import average_precision_score, ndcg_score
 from cmrbench.core.errors import DataError, UnknownNameError, UsageError
 from cmrbench.metrics import Metric, evaluate, evaluate_arrays, from_labels, given, hamming
 
+pytestmark = pytest.mark.usefixtures("way")
+
 ALL = ["mAP@all", "mAP@3", "mAP@3[min_kr]", "mAP@3[r]", "P@3", "R@3", "hit@2", "NDCG@3", "NDCG@all"]
 
 

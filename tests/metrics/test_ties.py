@@ -12,6 +12,8 @@ from plain_metrics import expected_ap, orders, sorted_groups, value
 from cmrbench.metrics import MEANS, TIES, Metric, evaluate, from_labels, given
 from cmrbench.metrics.ties import hypergeometric
 
+pytestmark = pytest.mark.usefixtures("way")
+
 KINDS = [("mAP", "hits"), ("mAP", "min_kr"), ("mAP", "r"), ("P", "hits"), ("R", "hits"), ("hit", "hits")]
 KINDS += [("NDCG", "hits")]
 

@@ -1,0 +1,186 @@
+"""Rankings by compiled kernels, where there is enough to rank that compiling or loading them pays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from types import ModuleType
+
+import numpy as np
+
+from cmrbench.metrics.metric import Metric
+from cmrbench.metrics.ranking import BYTES_PER_RULE, Ranked, groups_of_counts, is_whole_ap, ranked_blocks
+from cmrbench.metrics.relevance import LabelWords, Relevance
+from cmrbench.metrics.scores import Scores
+from cmrbench.metrics.ties import Groups, harmonics
+
+LEAST_PAIRS = 1_000_000
+"""Queries x gallery items from which kernels are used: by size alone, so that one task always goes one way."""
+
+_BYTES_PER_GROUP = 96  # a group and what measuring it takes
+_MOST_LEVELS = 1 << 15  # twice a distance fits in 16 bits
+_FEW = 1500  # items up to which numpy sorts as fast as the radix sort
+_KEYS: dict[np.dtype | None, np.dtype] = {
+    np.dtype(np.float32): np.dtype(np.uint32),
+    np.dtype(np.float64): np.dtype(np.uint64),
+}
+
+
+@lru_cache(maxsize=1)
+def kernels() -> ModuleType | None:
+    """The compiled kernels; None where numba is missing or switched off."""
+    try:
+        import numba
+
+        if numba.config.DISABLE_JIT:
+            return None
+        from cmrbench.metrics import kernels as compiled
+    except ImportError:
+        return None
+    return compiled
+
+
+def compiled_blocks(
+    scores: Scores, relevance: Relevance, metrics: Iterable[Metric], block_bytes: int
+) -> Iterator[Ranked] | None:
+    """Rankings block by block as from `ranked_blocks`; None where kernels do not apply or would not pay."""
+    n_query, n = scores.shape
+    words = relevance.words
+    key = _KEYS.get(scores.dtype) if scores.levels is None else None
+    if n_query * n < LEAST_PAIRS or words is None or (scores.codes is None and key is None):
+        return None
+    kernel = kernels()
+    if kernel is None:
+        return None
+    wanted = set(metrics)
+    if key is not None:
+        return _by_keys(kernel, scores, relevance, words, key, wanted, block_bytes)
+    if scores.codes is not None and scores.levels is not None and scores.levels <= _MOST_LEVELS:
+        return _by_codes(kernel, scores.codes, scores.levels, words, wanted, block_bytes)
+    return None
+
+
+def _cuts(metrics: Iterable[Metric], n: int) -> dict[str, int]:
+    """How many ranks the metrics under each tie rule look at."""
+    cuts: dict[str, int] = {}
+    for m in metrics:
+        cuts[m.ties] = max(cuts.get(m.ties, 0), min(m.k or n, n))
+    return cuts
+
+
+def _by_codes(
+    kernel: ModuleType,
+    codes: tuple[np.ndarray, np.ndarray],
+    levels: int,
+    words: LabelWords,
+    metrics: set[Metric],
+    block_bytes: int,
+) -> Iterator[Ranked]:
+    """Rankings by Hamming distance: counts by distance and relevance, and ranks only for the rule ``stable``."""
+    n_query, n = codes[0].shape[1], codes[1].shape[1]
+    cuts = _cuts(metrics, n)
+    stable = cuts.pop("stable", 0)
+    task = (*codes, words.query, words.gallery, words.shared)
+    per_query = (_BYTES_PER_GROUP + BYTES_PER_RULE * len(cuts)) * levels + _BYTES_PER_GROUP * stable
+    step = max(1, (block_bytes - n) // per_query)
+    for start in range(0, n_query, step):
+        stop = min(start + step, n_query)
+        counts = np.zeros((stop - start, levels, 2), dtype=np.int64)
+        flat = counts.reshape(stop - start, -1)
+        kernel.hamming_histograms(*task, start, stop, flat)
+        R = counts[:, :, 1].sum(axis=1)
+        by_rule = {}
+        if cuts:
+            tied = groups_of_counts(counts)
+            by_rule = {rule: tied.under(rule) for rule in cuts}
+        if stable:
+            found_at = np.empty(n, dtype=np.uint8)
+            rows = _Rows(R, int(np.minimum(R, stable).sum()))
+            for i in range(stop - start):
+                rows.add(kernel.hamming_stable(*task, start + i, flat[i], stable, found_at, *rows.room))
+            by_rule["stable"] = rows.groups()
+        yield Ranked(slice(start, stop), R, by_rule)
+
+
+def _by_keys(
+    kernel: ModuleType,
+    scores: Scores,
+    relevance: Relevance,
+    words: LabelWords,
+    key: np.dtype,
+    metrics: set[Metric],
+    block_bytes: int,
+) -> Iterator[Ranked]:
+    """Rankings by real-valued scores: every query's keys are sorted, then read once."""
+    n_query, n = scores.shape
+    top = np.uint64((1 << (8 * key.itemsize - 2)) - 1)
+    whole = any(is_whole_ap(m, n) for m in metrics)
+    cuts = _cuts([m for m in metrics if not is_whole_ap(m, n)], n)
+    stable = cuts.pop("stable", 0)
+    tied = max(cuts.values(), default=0)
+    per_query = (
+        3 * key.itemsize * n  # scores, a copy where gallery items are equal, keys
+        + (_BYTES_PER_GROUP + BYTES_PER_RULE * len(cuts)) * tied
+        + (_BYTES_PER_GROUP + BYTES_PER_RULE) * stable
+    )
+    inverse, H = (1.0 / np.arange(1, n + 1), harmonics(n)) if whole else (np.empty(0), np.empty(0))
+    keys, spare, table = np.empty(n, key), np.empty(n, key), np.empty(1 << 11, np.uint32)
+    step = max(1, block_bytes // per_query)
+    for start in range(0, n_query, step):
+        stop = min(start + step, n_query)
+        block: np.ndarray = np.require(scores.block(start, stop), requirements=["C", "A", "W"]).view(key)
+        R = np.empty(stop - start, dtype=np.int64)
+        ap = np.zeros(stop - start) if whole else None
+        by_tie, by_order = _Rows(R, (stop - start) * tied), _Rows(R, (stop - start) * stable)
+        for i in range(stop - start):
+            labels = words.query, words.gallery, words.shared, start + i
+            R[i] = kernel.write_keys(block[i], *labels, top, keys)
+            if R[i] < 0:
+                break
+            if stable:
+                ranked = kernel.radix_sort(keys.copy(), spare, 1, table)
+                by_order.add(kernel.write_groups(ranked, stable, True, *by_order.room))
+            if not whole and not tied:
+                continue
+            if n <= _FEW:
+                keys.sort()
+                ranked = keys
+            else:
+                ranked = kernel.radix_sort(keys, spare, 0, table)
+            if ap is not None and R[i]:
+                ap[i] = kernel.sum_of_precisions(ranked, inverse, H) / R[i]
+            if tied:
+                by_tie.add(kernel.write_groups(ranked, tied, False, *by_tie.room))
+        else:
+            groups = by_tie.groups()
+            by_rule = {rule: groups.under(rule) for rule in cuts}
+            if stable:
+                by_rule["stable"] = by_order.groups()
+            yield Ranked(slice(start, stop), R, by_rule, ap)
+            continue
+        yield from ranked_blocks(scores, relevance, {m.ties for m in metrics}, block_bytes, start, stop)
+
+
+class _Rows:
+    """Tie groups of a block, as kernels write them query by query."""
+
+    def __init__(self, R: np.ndarray, capacity: int) -> None:
+        self.R = R
+        self.written = np.empty((4, capacity), dtype=np.int64)  # T, P, t, r
+        self.ends: list[int] = []
+
+    @property
+    def room(self) -> tuple[np.ndarray, int]:
+        """Where the next query's groups go: the array and its first free column."""
+        return self.written, self.ends[-1] if self.ends else 0
+
+    def add(self, end: int) -> None:
+        """Note where the groups of one more query end."""
+        self.ends.append(end)
+
+    def groups(self) -> Groups:
+        """The groups of all queries."""
+        lengths: np.ndarray = np.diff(np.array(self.ends, dtype=np.int64), prepend=0)
+        row = np.repeat(np.arange(len(self.ends)), lengths)
+        T, P, t, r = self.written[:, : len(row)]
+        return Groups(row, T, P, t, r, self.R)

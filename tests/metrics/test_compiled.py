@@ -1,0 +1,184 @@
+"""Compiled kernels: against plain definitions and against numpy, over widths, dtypes, rules and odd values."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from plain_metrics import expected_ap, sorted_groups, value
+
+from cmrbench.metrics import Metric, compiled, cosine, euclidean, evaluate, from_labels, given, hamming, inner
+
+pytest.importorskip("numba")
+NAMES = ["mAP@all", "mAP@7", "mAP@7[min_kr,with_hits]", "NDCG@all", "NDCG@5", "R@9", "hit@2", "mAP@all[with_hits]"]
+RULES = ["mAP@all[stable]", "mAP@4[pessimistic]", "P@6[optimistic]", "NDCG@all[pessimistic]", "R@3[stable]"]
+
+
+@pytest.fixture
+def both(monkeypatch):
+    """A task measured by kernels and by numpy."""
+
+    def measure(*task, **options):
+        results = []
+        for least in (0, sys.maxsize):
+            monkeypatch.setattr(compiled, "LEAST_PAIRS", least)
+            results.append(evaluate(*task, **options))
+        return results
+
+    return measure
+
+
+def agree(results, atol=1e-12):
+    one, other = results
+    for name in other.values:
+        np.testing.assert_allclose(one.per_query[name], other.per_query[name], rtol=0, atol=atol, err_msg=name)
+        assert one.counted[name] == pytest.approx(other.counted[name], abs=1e-9)
+        assert one.chance[name] == pytest.approx(other.chance[name], abs=1e-12, nan_ok=True)
+
+
+def test_kernels_are_used(both, monkeypatch):
+    calls = []
+    module = compiled.kernels()
+    monkeypatch.setattr(module, "write_keys", lambda *a, kernel=module.write_keys: calls.append(a) or kernel(*a))
+    both(given(np.ones((3, 4), dtype=np.float32)), from_labels([0, 1, 2], [0, 1, 2, 3]))
+    assert len(calls) == 3
+
+
+def test_300_random_cases_against_sums_over_positions(monkeypatch):
+    monkeypatch.setattr(compiled, "LEAST_PAIRS", 0)
+    rng = np.random.default_rng(0)
+    for case in range(300):
+        n, C = int(rng.integers(1, 90)), int(rng.integers(1, 256))
+        ql, gl = rng.random((1, C)) < 2 / C, rng.random((n, C)) < 1 / C
+        found = (ql.astype(int) @ gl.T.astype(int) > 0)[0].astype(int)
+        if case % 2:
+            bits = int(rng.integers(1, 513))
+            g = np.where(rng.random((n, bits)) < rng.random(), 1, -1)
+            q = g[:1] * np.where(rng.random((1, bits)) < 0.1, -1, 1)
+            task, scores = hamming(q, g), (q @ g.T)[0]
+        else:
+            scores = np.round(rng.normal(size=n) * rng.integers(1, 40)) * 10.0 ** rng.integers(-30, 30)
+            task = given(scores[None].astype((np.float32, np.float64)[case // 2 % 2]))
+        k, norm = int(rng.integers(1, n + 5)), ("hits", "min_kr", "r")[rng.integers(3)]
+        whole, cut, stable = Metric(), Metric("mAP", k, norm), Metric("mAP", k, norm, ties="stable")
+        result = evaluate(task, from_labels(ql, gl), [whole, cut, stable])
+        groups = sorted_groups(scores.tolist(), found.tolist())
+        assert result.values[str(whole)] == pytest.approx(expected_ap(groups, n, "r"), abs=1e-12)
+        assert result.values[str(cut)] == pytest.approx(expected_ap(groups, k, norm), abs=1e-12)
+        order = tuple(found[np.argsort(-scores, kind="stable")].tolist())
+        assert result.values[str(stable)] == pytest.approx(value(order, "mAP", k, norm), abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 5, 1501, 4099, 40_000])
+@pytest.mark.parametrize("labels", ["classes", 1, 64, 65, 255])
+@pytest.mark.parametrize("bits", [1, 16, 63, 130, 512])
+def test_codes(both, n, labels, bits):
+    rng = np.random.default_rng(bits)
+    q, g = (np.where(rng.random((m, bits)) < 0.5, -1, 1).astype(np.int8) for m in (3, n))
+    if labels == "classes":
+        ql, gl = rng.integers(0, 3, 3), rng.integers(0, 3, n)
+    else:
+        ql, gl = (rng.random((m, labels)) < 1 / labels for m in (3, n))
+    one, other = both(hamming(q, g), from_labels(ql, gl), NAMES + RULES)
+    for name in other.values:
+        np.testing.assert_array_equal(one.per_query[name], other.per_query[name])
+
+
+@pytest.mark.parametrize("n", [1, 6, 1500, 1501, 9000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kinds", [2, 50, 10**6])
+def test_real_scores(both, n, dtype, kinds):
+    rng = np.random.default_rng(n)
+    scores = (rng.integers(0, kinds, (4, n)) / kinds - 0.5).astype(dtype)
+    ql, gl = rng.random((4, 70)) < 0.02, rng.random((n, 70)) < 0.02
+    agree(both(given(scores), from_labels(ql, gl), NAMES + RULES))
+    agree(both(given(scores * dtype(1e20)), from_labels(ql, gl), ["mAP@all"]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numbers_of_every_kind(both, dtype):
+    """Zeros of both signs, the smallest and the largest numbers, and rows that hold too wide a range for a key."""
+    info = np.finfo(dtype)
+    some = np.array(
+        [0.0, -0.0, info.tiny, -info.tiny, info.smallest_subnormal, 1, -1, 2, 3, np.nextafter(dtype(1), dtype(2))]
+    )
+    wide = np.r_[some[:4], info.max, -info.max, info.max, info.tiny, -1, -1]
+    large = np.r_[0.0, -0.0, info.max, -info.max, info.max / 2, 3, 3, -3, 1e30, 2.0]
+    rng = np.random.default_rng(0)
+    for rows in ([some], [large], [wide], [some, wide, large, some]):
+        scores = np.stack([rng.permutation(np.tile(row, 4)) for row in rows]).astype(dtype)
+        ql, gl = np.zeros(len(rows), dtype=int), rng.integers(0, 2, 40)
+        results = both(given(scores), from_labels(ql, gl), NAMES + RULES)
+        agree(results)
+        agree([results[0], evaluate(given(scores), from_labels(ql, gl), NAMES + RULES, 1)])
+
+
+@pytest.mark.parametrize("similarity", [cosine, inner, euclidean])
+def test_representations(both, similarity):
+    rng = np.random.default_rng(1)
+    q, g = (rng.normal(size=(m, 5)) for m in (6, 50))
+    g[10:20] = g[:10]
+    agree(both(similarity(q, g), from_labels(rng.integers(0, 4, 6), rng.integers(0, 4, 50)), NAMES + RULES))
+
+
+@pytest.mark.parametrize("block_bytes", [1, 3000, 100_000])
+def test_block_size_changes_nothing(monkeypatch, block_bytes):
+    monkeypatch.setattr(compiled, "LEAST_PAIRS", 0)
+    rng = np.random.default_rng(2)
+    codes = [np.where(rng.random((m, 20)) < 0.5, -1, 1) for m in (9, 60)]
+    relevance = from_labels(rng.integers(0, 5, 9), rng.integers(0, 4, 60))
+    for task in (hamming(*codes), given(rng.integers(0, 30, (9, 60)).astype(np.float32))):
+        whole, parts = (evaluate(task, relevance, NAMES + RULES, size) for size in (1 << 28, block_bytes))
+        for name in whole.values:
+            np.testing.assert_array_equal(whole.per_query[name], parts.per_query[name])
+
+
+def test_arrays_in_other_layouts_stay_as_they_are(both):
+    rng = np.random.default_rng(3)
+    scores = rng.random((4, 30), dtype=np.float32)
+    locked = scores.copy()
+    locked.flags.writeable = False
+    relevance = from_labels([0, 1, 2, 0], rng.integers(0, 3, 30))
+    expected = both(given(scores), relevance, NAMES)[1]
+    for array in (locked, np.asfortranarray(scores), np.repeat(scores, 2, axis=1)[:, ::2]):
+        before = array.copy()
+        agree([both(given(array), relevance, NAMES)[0], expected])
+        np.testing.assert_array_equal(array, before)
+
+
+def test_a_long_ranking_keeps_its_digits(monkeypatch):
+    monkeypatch.setattr(compiled, "LEAST_PAIRS", 0)
+    rng = np.random.default_rng(4)
+    n = 200_000
+    level = rng.integers(0, 60_000, n)
+    found = rng.random(n) < 0.3
+    size, relevant = np.bincount(level, minlength=60_000), np.bincount(level[found], minlength=60_000)
+    expected = expected_ap([(int(t), int(r)) for t, r in zip(size, relevant, strict=True) if t], n, "r")
+    for dtype in (np.float32, np.float64):
+        result = evaluate(given(-level[None].astype(dtype)), from_labels([[1]], found.astype(int)[:, None]))
+        assert result.values["mAP@all"] == pytest.approx(expected, abs=1e-12)
+
+
+SMALL = "evaluate_arrays(np.eye(9), np.eye(9), range(9), range(9)); print('numba' in sys.modules)"
+LARGE = "evaluate_arrays(a, a, b, b, distance='hamming').values['mAP@all']"
+
+
+def python(code):
+    lines = ["import sys, numpy as np", "from cmrbench.metrics import evaluate_arrays", code]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_little_to_rank_imports_no_numba():
+    assert python(SMALL) == ["False"]
+
+
+def test_numba_may_be_missing_or_switched_off():
+    data = "a, b = np.where(np.random.default_rng(0).random((1001, 16)) < 0.5, -1, 1), np.arange(1001) % 7\n"
+    with_it = python(f"{data}print({LARGE}, 'numba' in sys.modules)")
+    without = python(f"sys.modules['numba'] = None\n{data}print({LARGE})")
+    off = python(f"import os; os.environ['NUMBA_DISABLE_JIT'] = '1'\n{data}print({LARGE})")
+    assert with_it == [without[0], "True"]
+    assert off == without
