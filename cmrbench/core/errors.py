@@ -77,7 +77,7 @@ class UnknownNameError(UsageError):
         elif len(names) <= 30:
             message += f"; known: {', '.join(names) or 'none'}"
         if hint:
-            message += f" {hint}"
+            message += f" {hint}" if message.endswith("?") or hint.startswith("(") else f"; {hint}"
         super().__init__(message)
         self.kind = kind
         self.name = name

@@ -286,8 +286,9 @@ def _read(path: Path) -> dict[str, Entry]:
 
 def _sentence(error: ValidationError) -> str:
     """The first thing that is wrong, as one sentence: dataset, key, what is allowed."""
+    # A misspelt key is also a missing one: that it is unknown says more.
+    first, *others = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
     # Union members (a hash or a mapping of hashes) add their own labels to the location; the first is enough.
-    first, *others = error.errors(include_url=False)
     where = [p for p in first["loc"] if not (isinstance(p, str) and ("[" in p or "(" in p))]
     dataset = f"dataset {where[1]!r}: " if len(where) > 1 else ""
     *path, key = where[2:] or where[:1] or ["datasets"]

@@ -45,6 +45,8 @@ def test_aliases_and_case(alias: str, name: str) -> None:
 def test_unknown_dataset_suggests_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown dataset 'emjoi'; did you mean emoji"):
         load_catalogue().entry("emjoi")
+    with pytest.raises(UnknownNameError, match=r"known: .*wiki, wikipedia; 'cmrbench data list' shows all"):
+        load_catalogue().entry("zzzzzz")
     with pytest.raises(UnknownNameError, match="did you mean multilingual"):
         load_catalogue().entry("emoji").feature_set("emoji", "multilingal")
 
@@ -93,6 +95,13 @@ BROKEN = {
     "path as file name": ({"sources": [{"file": "../data.npz"}]}, r"key 'file' in sources\.0: .*got '\.\./data\.npz'"),
     "dotted file name": ({"sources": [{"file": ".."}]}, r"key 'file' in sources\.0"),
 }
+
+
+def test_a_misspelt_key_is_unknown_before_it_is_missing(tmp_path: Path) -> None:
+    entry = made_data.entry()
+    entry["licens"] = entry.pop("licence")
+    with pytest.raises(DataError, match=r"unknown key 'licens'; .*\(and 1 more\)"):
+        load_catalogue([write(tmp_path / "a.yaml", {"mine": entry})])
 
 
 @pytest.mark.parametrize("case", BROKEN)
