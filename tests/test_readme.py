@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cmrbench.run.suites import Entry
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -82,3 +84,15 @@ def test_every_dependency_is_explained():
     table = README[README.index("| package | for |") :]
     for name in re.findall(r'"([a-z-]+)>=', block):
         assert re.search(rf"[|,] {name}[ ,]", table), name
+
+
+def test_the_documented_configuration_is_one(cache_dir, tmp_path):
+    text = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
+    (config,) = re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "mine.yaml").write_text(config.replace("my_method, ", ""))
+    done = cmrbench("run", "--config", "mine.yaml", "--dry-run", "--results", "nothing", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "10 of 10 runs to do" in done.stdout  # cca once, drcl for three seeds, on two datasets; scm at two lengths
+    for key in Entry.model_fields:
+        assert f"`{key}`" in text
+    assert not (tmp_path / "nothing").exists()
