@@ -208,7 +208,7 @@ def _facts(key: TableKey, rows: list[RowDict], records: list[RowDict], averaged:
     seeds: dict[tuple[Any, ...], set[int]] = defaultdict(set)
     for row in rows:
         seeds[row["method"], row["params"], row["preset"], row["dim"], row["bits"]].add(row["seed"])
-    facts.append(("seeds", span(len(which) for which in seeds.values())))
+    facts.append(("seeds a row", span(len(which) for which in seeds.values())))
     if averaged:
         facts.append(("columns", averaged))
     return tuple((name, plain(value)) for name, value in facts)

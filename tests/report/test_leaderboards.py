@@ -142,7 +142,7 @@ def test_mean_and_sample_deviation_over_seeds() -> None:
         assert cell.mean == pytest.approx(column.mean(), abs=1e-15)
         assert cell.std == pytest.approx(column.std(ddof=1), abs=1e-15)
         assert cell.seeds == 5
-    assert dict(board.facts)["seeds"] == "5"
+    assert dict(board.facts)["seeds a row"] == "5"
 
 
 def test_one_seed_has_no_deviation() -> None:
