@@ -59,7 +59,7 @@ class MethodRef:
             found = getattr(module, self.qualname)
         except CmrbenchError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"method {self.name} ({self.origin or self.file}) cannot be imported: {type(error).__name__}: {error}"
             ) from error

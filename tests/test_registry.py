@@ -5,7 +5,7 @@ import os
 import pytest
 
 from cmrbench.core.errors import PluginError, UnknownNameError
-from cmrbench.registry import load_methods, methods_in_file
+from cmrbench.registry import MethodRef, load_methods, methods_in_file
 
 PLUGIN = """
 from cmrbench.method import Method, MethodInfo
@@ -101,3 +101,10 @@ def test_two_folders_in_the_variable(tmp_path, monkeypatch):
         write(tmp_path / name, name=name)
     monkeypatch.setenv("CMRBENCH_METHODS", os.pathsep.join([str(tmp_path / "one"), str(tmp_path / "two")]))
     assert {"one", "two"} <= set(load_methods().names())
+
+
+def test_an_installed_plugin_that_exits_on_import_does_not_end_the_program(tmp_path, monkeypatch):
+    (tmp_path / "leaves_at_once.py").write_text("import sys; sys.exit(0)")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PluginError, match="leaving_dist.*SystemExit"):
+        MethodRef("mine", "leaves_at_once", "Mine", origin="leaving_dist").load()
