@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,34 @@ if TYPE_CHECKING:
 def canonical_json(value: Any) -> str:
     """One text for one value: sorted keys, no spaces, tuples as lists, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+
+
+def plain_numbers(value: Any) -> Any:
+    """Numpy's numbers as Python's, also inside lists; other values as they are."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(plain_numbers, value)) if type(value) in (list, tuple) else value
+    return value.item() if hasattr(value, "dtype") and getattr(value, "shape", None) == () else value
+
+
+def describe_values(value: Any) -> Any:
+    """A JSON value that is equal in every process for equal values, whatever they are.
+
+    Functions and classes are named; other objects are described by their text without its memory address.
+    """
+    value = plain_numbers(value)
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, dict):
+        return {str(k): describe_values(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [describe_values(v) for v in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted((describe_values(v) for v in value), key=canonical_json)
+    if hasattr(value, "__qualname__"):
+        return str(value.__qualname__)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(value))
 
 
 def digest(value: Any, length: int = 16) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cmrbench.core.dataset import Dataset
 from cmrbench.core.errors import UnknownNameError, UsageError
-from cmrbench.core.hashing import digest
+from cmrbench.core.hashing import canonical_json, describe_values, digest, plain_numbers
 from cmrbench.core.runs import RunSpec
 from cmrbench.method import RETRIEVALS, Method
 from cmrbench.registry import MethodRef, MethodTable, source_digest
@@ -59,7 +58,11 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run, with all that another process needs to carry it out."""
+    """One run, with all that another process needs to carry it out.
+
+    `resolved` is for the record: parameters that are not numbers or texts (a function, say) are named in it, and made
+    again in the run's own process from the method's class.
+    """
 
     spec: RunSpec
     run_key: str
@@ -75,6 +78,10 @@ class PlannedRun:
     torch: bool
     catalogue_files: tuple[str, ...] = ()
     declined: str = ""
+
+    def chosen(self, cls: type[Method]) -> dict[str, Any]:
+        """The constructor's arguments that are not its defaults."""
+        return _chosen(cls, self.spec.preset, dict(self.spec.params))
 
 
 def plan_runs(request: RunRequest, table: MethodTable, catalogue_files: Sequence[str] = ()) -> list[PlannedRun]:
@@ -148,7 +155,8 @@ def _check_settings(request: RunRequest, classes: Mapping[str, type[Method]], da
             for parameter, value in values.items():
                 if parameter not in known:
                     raise UnknownNameError(f"parameter of {name}", parameter, known)
-                _check_type(name, parameter, value, known[parameter])
+                _check_type(name, parameter, plain_numbers(value), known[parameter])
+                _check_storable(name, parameter, value)
         elif name not in dataset_names:
             raise UnknownNameError("method or dataset in --set", name, [*classes, *dataset_names])
 
@@ -164,17 +172,30 @@ def _check_type(name: str, parameter: str, value: Any, default: Any) -> None:
     )
 
 
+def _check_storable(name: str, parameter: str, value: Any) -> None:
+    try:
+        canonical_json(plain_numbers(value))
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"--set {name}.{parameter}: expected a number, a text, true, false or a list of them, got {value!r}"
+        ) from None
+
+
+def _chosen(cls: type[Method], preset: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {**cls.PRESETS.get(preset, {}), **asked}
+
+
 def _runs_of(request: RunRequest, ref: MethodRef, cls: type[Method], dataset: Dataset, device: str) -> list[PlannedRun]:
     info = cls.info
     preset = _preset(request, cls, dataset)
-    asked = dict(request.settings.get(info.name, {}))
-    resolved = cls.parameters() | dict(cls.PRESETS.get(preset, {})) | asked
+    asked = {name: plain_numbers(value) for name, value in request.settings.get(info.name, {}).items()}
+    resolved = describe_values(cls.parameters() | _chosen(cls, preset, asked))
     retrievals = _retrievals(request, cls)
     protocols = tuple(p for p in dataset.protocols if info.output in p.outputs)
     hashing = info.output == "hash"
     where = device if info.torch else "cpu"
     ingredients = {
-        "resolved": json.loads(json.dumps(resolved, default=str)),
+        "resolved": resolved,
         "source": source_digest(cls),
         "engine": engine_digest(),
         "versions": versions(),

@@ -2,7 +2,11 @@
 
 import ctypes
 import os
+import subprocess
+import sys
+import threading
 import time
+import warnings
 
 import numpy as np
 
@@ -154,3 +158,126 @@ class UsesScore(_Centred):
     def score(self, query, gallery, query_modality, gallery_modality):
         norms = np.linalg.norm(query, axis=1)[:, None] * np.linalg.norm(gallery, axis=1)[None]
         return query @ gallery.T / np.maximum(norms, 1e-12)
+
+
+def _channel(context):
+    """The open file that the harness sends results through; nothing keeps a method from finding it."""
+    return context.progress.__self__.connection.fileno()
+
+
+class SendsGarbage(_Centred):
+    info = _info("sends_garbage")
+
+    def fit(self, train, val, context):
+        os.write(_channel(context), b"\x00\x00\x00\x05Pnot json")
+        return super().fit(train, val, context)
+
+
+class SendsHalfAMessage(_Centred):
+    info = _info("sends_half_a_message")
+
+    def fit(self, train, val, context):
+        os.write(_channel(context), b"cmrbR" + (1000).to_bytes(8, "big") + b"half")
+        time.sleep(3600)
+
+
+class PrintsForever(_Centred):
+    info = _info("prints_forever")
+
+    def fit(self, train, val, context):
+        def fill():
+            while True:
+                os.write(1, b"z" * (1 << 16))
+
+        for _ in range(4):
+            threading.Thread(target=fill, daemon=True).start()
+        time.sleep(3600)
+
+
+class HoldsTheInterpreter(_Centred):
+    info = _info("holds_the_interpreter")
+
+    def fit(self, train, val, context):
+        sum(range(10**15))
+
+
+class LeavesProcesses(_Centred):
+    info = _info("leaves_processes")
+
+    def fit(self, train, val, context):
+        subprocess.Popen(["sleep", "98765"])
+        subprocess.Popen(["sleep", "98765"], start_new_session=True)
+        threading.Thread(target=time.sleep, args=(3600,)).start()
+        return super().fit(train, val, context)
+
+
+class ClosesOutput(_Centred):
+    info = _info("closes_output")
+
+    def fit(self, train, val, context):
+        sys.stdout.close()
+        sys.stdout = None
+        return super().fit(train, val, context)
+
+
+class _UnprintableError(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+class RaisesTheUnprintable(_Centred):
+    info = _info("raises_the_unprintable")
+
+    def fit(self, train, val, context):
+        raise _UnprintableError
+
+
+class RaisesMegabytes(_Centred):
+    info = _info("raises_megabytes")
+
+    def fit(self, train, val, context):
+        raise ValueError("x" * 5_000_000)
+
+
+class WarnsInHalfCharacters(_Centred):
+    info = _info("warns_in_half_characters")
+
+    def fit(self, train, val, context):
+        warnings.warn("no such file: \udcff", stacklevel=1)
+        return super().fit(train, val, context)
+
+
+class EatsSmallPieces(_Centred):
+    info = _info("eats_small_pieces")
+
+    def fit(self, train, val, context):
+        self.kept_ = []
+        while True:
+            self.kept_.append(bytearray(1000))
+
+
+class ExitsWell(_Centred):
+    info = _info("exits_well")
+
+    def fit(self, train, val, context):
+        os._exit(0)
+
+
+def identity(x):
+    return x
+
+
+class TakesFunctions(_Centred):
+    info = _info("takes_functions")
+
+    def __init__(self, kernel=identity, other=lambda x: x, largest=float("inf")):
+        self.kernel = kernel
+        self.other = other
+        self.largest = largest
+
+
+class OpensTheDataset(_Centred):
+    info = _info("opens_the_dataset")
+
+    def declines(self, dataset):
+        return f"{len(dataset.part('query'))} modalities in query"

@@ -1,7 +1,11 @@
 """Planning: everything a call names is resolved, or refused in one sentence, before anything is computed."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cmrbench.core.errors import CmrbenchError, UsageError
@@ -11,7 +15,12 @@ from cmrbench.run.plan import RunRequest, plan_runs
 from cmrbench.run.suites import find_suite, narrowed, read_config, suites
 from cmrbench.store.store import Store
 
-TABLE = load_methods([Path(__file__).parent / "misbehaving.py"])
+PLUGIN = Path(__file__).parent / "misbehaving.py"
+TABLE = load_methods([PLUGIN])
+
+
+def write():
+    """A function, which no run key can hold."""
 
 
 def plan(cache_dir=None, **changes):
@@ -42,6 +51,9 @@ def plan(cache_dir=None, **changes):
         ({"settings": {"cca": {"ridge": 1}}}, "unknown parameter of cca 'ridge'"),
         ({"settings": {"kca": {"reg": 1}}}, "unknown method or dataset in --set 'kca'"),
         ({"settings": {"lcm": {"k": "many"}}, "methods": ("lcm",)}, "expected int like the default 50, got str"),
+        ({"settings": {"lcm": {"k": [1, len]}}, "methods": ("lcm",)}, "expected int like the default"),
+        ({"settings": {"takes_functions": {"largest": float("nan")}}, "methods": ("takes_functions",)}, "got nan"),
+        ({"settings": {"takes_functions": {"kernel": write}}, "methods": ("takes_functions",)}, "expected a number, a"),
         ({"device": "tpu"}, "--device must be auto, cpu or cuda, not 'tpu'"),
     ],
 )
@@ -76,6 +88,38 @@ def test_keys_are_stable_and_sensitive(cache_dir):
     assert threads.run_key != base.run_key
     (data,) = plan(settings={"synthetic": {"n_train": 99}})
     assert data.spec.spec_key != base.spec.spec_key
+
+
+def test_keys_take_numpy_numbers_for_numbers(cache_dir):
+    (plain,) = plan(methods=("lcm",), settings={"lcm": {"k": 7}})
+    (numpy_s,) = plan(methods=("lcm",), settings={"lcm": {"k": np.int64(7)}})
+    assert numpy_s.run_key == plain.run_key
+    assert type(dict(numpy_s.spec.params)["k"]) is int
+
+
+def test_keys_are_equal_in_every_process_whatever_the_defaults_are(cache_dir):
+    code = (
+        "from cmrbench.registry import load_methods\n"
+        "from cmrbench.run.plan import RunRequest, plan_runs\n"
+        f"table = load_methods([{str(PLUGIN)!r}])\n"
+        "request = RunRequest(('takes_functions',), ('synthetic',), device='cpu')\n"
+        "junk = [object() for _ in range(int(__import__('sys').argv[1]))]\n"
+        "print(plan_runs(request, table)[0].run_key)\n"
+    )
+    call = [sys.executable, "-c", code]
+    keys = {subprocess.check_output([*call, n], env=os.environ | {"PYTHONHASHSEED": n}) for n in ("1", "999")}
+    assert len(keys) == 1
+
+
+def test_the_run_key_of_built_in_methods_follows_their_blocks(cache_dir, monkeypatch):
+    import cmrbench.registry as registry
+
+    (before,) = plan()
+    real = registry.digest_file
+    monkeypatch.setattr(registry, "digest_file", lambda p: "changed" if p.name == "linear.py" else real(p))
+    (after,) = plan()
+    assert after.run_key != before.run_key
+    assert after.spec.spec_key == before.spec.spec_key
 
 
 def test_the_run_key_follows_the_source(cache_dir, tmp_path):
