@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -103,7 +103,7 @@ class _Runner:
 
     def run(self) -> Execution:
         info = self.method.info
-        reason = why_not(info, self.dataset) or self.method.declines(self.dataset)
+        reason = why_not(info, self.dataset) or self.method.declines(replace(self.dataset, opener=_closed))
         if reason:
             raise DeclinedError(reason)
         train = self._fit()
@@ -241,6 +241,10 @@ class _Runner:
             )
             for metric in map(str, metrics)
         ]
+
+
+def _closed(split: str) -> Mapping[str, Items]:
+    raise MethodError(f"declines may look at what a dataset declares, not open its {split} items")
 
 
 def _labels(items: Items) -> np.ndarray:
