@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cmrbench.registry import MethodTable, load_methods
 from cmrbench.run.local import Event, Limits, is_settled, run_all
 from cmrbench.run.plan import DEFAULT_BITS, PlannedRun, RunRequest, plan_runs
-from cmrbench.store.store import Store
+from cmrbench.store.store import Stamp, Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +23,8 @@ class Plan:
 
     runs: tuple[PlannedRun, ...]
     todo: tuple[PlannedRun, ...]
+    seen: Mapping[str, Stamp | None]
+    """What the store had of each run to do when this was decided; for `run_all`."""
 
 
 def make_plan(
@@ -41,8 +43,9 @@ def make_plan(
     for request in requests:
         for planned in plan_runs(request, table, catalogue_files):
             runs.setdefault(planned.run_key, planned)
+    seen = {key: store.stamp(key) for key in runs}
     todo = [r for r in runs.values() if force or not is_settled(store.status(r.run_key))]
-    return Plan(tuple(runs.values()), tuple(todo))
+    return Plan(tuple(runs.values()), tuple(todo), {r.run_key: seen[r.run_key] for r in todo})
 
 
 def default_jobs(threads: int) -> int:
@@ -117,30 +120,31 @@ def run(
         Before anything is computed.
     """
     request = RunRequest(
-        methods=tuple(methods),
-        datasets=tuple(datasets),
+        methods=_names(methods),
+        datasets=_names(datasets),
         bits=tuple(bits),
         dim=dim,
         seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
         preset=preset,
         settings=settings or {},
-        retrievals=tuple(retrievals),
+        retrievals=_names(retrievals),
         device=device,
         threads=threads,
     )
+    limits = Limits(timeout, max_memory, default_jobs(max(threads, 1)) if jobs is None else jobs)
     store = Store(results)
     plan = make_plan([request], load_methods(plugins), store, force=force)
     if plan.todo:
         store.prepare()
-    run_all(plan.todo, store, Limits(timeout, max_memory, jobs or default_jobs(threads)), on_event)
+    run_all(plan.todo, store, limits, on_event, plan.seen)
     return rows_of(store, plan.runs)
 
 
-def rows_of(store: Store, runs: Sequence[PlannedRun]) -> pa.Table:
+def rows_of(store: Store, runs: Sequence[PlannedRun], columns: Sequence[str] | None = None) -> pa.Table:
     """The stored rows of some runs."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    return store.table(columns, [r.run_key for r in runs])
 
-    keys = pa.array([r.run_key for r in runs], type=pa.string())
-    table = store.table()
-    return table.filter(pc.is_in(table.column("run_key"), value_set=keys))
+
+def _names(given: Sequence[str]) -> tuple[str, ...]:
+    """A lone name is a list of one, not of its letters."""
+    return (given,) if isinstance(given, str) else tuple(given)

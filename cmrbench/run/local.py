@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
-import sys
 import time
-import types
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, SpawnContext
-from multiprocessing.process import BaseProcess
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from cmrbench.core.errors import StoreError
+from cmrbench.core.errors import StoreError, UsageError
 from cmrbench.core.runs import RunResult
+from cmrbench.run.interrupts import held_back
 from cmrbench.run.plan import PlannedRun
-from cmrbench.run.worker import PROGRESS, RESULT, now
-from cmrbench.run.worker import main as worker_main
-from cmrbench.store.store import Store
+from cmrbench.run.process import RunProcess, listen, start_method
+from cmrbench.run.worker import describe_error, now
+from cmrbench.store.lock import RunLock
+from cmrbench.store.store import Stamp, Store
 
 TICK = 0.1
-"""Seconds between two looks at the limits."""
+"""Seconds between two looks at the time."""
 
-KEPT_OUTPUT = 64 * 1024
-"""Bytes kept of what a run prints."""
-
-_PRELOAD = ["cmrbench.run.worker", "cmrbench.run.execute", "cmrbench.data", "cmrbench.store.schema", "scipy.linalg"]
+MEMORY_TICK = 0.25
+"""Seconds between two looks at a run's memory: each reads the state of every process of the machine."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +41,10 @@ class Limits:
     max_memory: int | None = None
     jobs: int = 1
 
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise UsageError(f"--jobs must be at least 1, not {self.jobs}")
+
 
 @dataclass(frozen=True)
 class Event:
@@ -70,172 +64,168 @@ def run_all(
     store: Store,
     limits: Limits,
     on_event: Callable[[Event], None] = lambda event: None,
+    seen: Mapping[str, Stamp | None] | None = None,
 ) -> None:
     """Carry out runs, `limits.jobs` at a time, and write each result as soon as it is there.
 
     A run that another process on the same results folder is carrying out is left to it; if that process dies, the
     run is taken over. On an interrupt the runs in flight are killed and nothing half-written is left.
+
+    Parameters
+    ----------
+    seen : mapping of run key to stamp, optional
+        What the store had when it was decided that these runs are to be carried out: a result that has come since
+        is another process's, and is taken. By default what it has now.
     """
     pending = [r for r in runs if not r.declined]
-    for planned in runs:
-        if planned.declined:
-            _finish(store, failure(planned, "declined", planned.declined), planned, on_event)
-    if pending:
-        _Scheduler(pending, store, limits, on_event).run()
+    with held_back() as deliver_interrupts:
+        for planned in runs:
+            if planned.declined:
+                _finish(store, failure(planned, "declined", planned.declined), planned, on_event)
+        if pending:
+            before = seen if seen is not None else {r.run_key: store.stamp(r.run_key) for r in pending}
+            _Scheduler(pending, store, limits, on_event, before).run(deliver_interrupts)
 
 
 @dataclass
 class _Active:
     planned: PlannedRun
-    process: BaseProcess
-    results: Connection
-    output: Connection
-    lock: Any
-    started: float
-    printed: bytearray = field(default_factory=bytearray)
-    result: bytes | None = None
-    ended: tuple[str, str] | None = None
+    lock: RunLock
+    process: RunProcess
+    looked: float = 0.0
 
 
 class _Scheduler:
     def __init__(
-        self, pending: list[PlannedRun], store: Store, limits: Limits, on_event: Callable[[Event], None]
+        self,
+        pending: list[PlannedRun],
+        store: Store,
+        limits: Limits,
+        on_event: Callable[[Event], None],
+        before: Mapping[str, Stamp | None],
     ) -> None:
         # Numpy methods first: they are quick, and their results show while slower ones run.
         self.pending = sorted(pending, key=lambda r: r.torch)
         self.store = store
         self.limits = limits
         self.on_event = on_event
+        self.before = before
         self.active: list[_Active] = []
-        self.context = _context(any(r.torch for r in pending))
+        self.context = start_method(any(r.torch for r in pending))
         self.seen_elsewhere: set[str] = set()
-        self.began = now()
+        self.retried: set[str] = set()
 
-    def run(self) -> None:
+    def run(self, deliver_interrupts: Callable[[], None]) -> None:
         try:
             while self.pending or self.active:
+                deliver_interrupts()
                 self._start_some()
-                self._listen()
+                listen([a.process for a in self.active], TICK)
                 for active in list(self.active):
                     self._look_after(active)
         finally:
             for active in self.active:
-                _kill(active)
-                _release(active.lock)
+                active.process.kill()
+                active.lock.release()
 
     def _start_some(self) -> None:
         for planned in list(self.pending):
             if len(self.active) >= self.limits.jobs:
                 return
             lock = self.store.lock(planned.run_key)
-            if not _acquire(lock):
+            if not lock.acquire():
                 if planned.run_key not in self.seen_elsewhere:
                     self.seen_elsewhere.add(planned.run_key)
                     self.on_event(Event("waiting", planned))
                 continue
-            self.pending.remove(planned)
+            try:
+                self.pending.remove(planned)
+                started = self._start(planned, lock)
+            except BaseException:
+                lock.release()
+                raise
+            if not started:
+                lock.release()
+
+    def _start(self, planned: PlannedRun, lock: RunLock) -> bool:
+        stamp = self.store.stamp(planned.run_key)
+        if stamp is not None and stamp != self.before.get(planned.run_key):
             there = self.store.result(planned.run_key)
-            if there is not None and there.created >= self.began:
-                # Another process carried it out since this one looked into the store.
-                _release(lock)
+            if there is not None:
                 self.on_event(Event("finished", planned, result=there))
-                continue
-            self._start(planned, lock)
-
-    def _start(self, planned: PlannedRun, lock: Any) -> None:
-        results, results_there = self.context.Pipe(duplex=False)
-        output, output_there = self.context.Pipe(duplex=False)
-        process = self.context.Process(
-            target=worker_main,
-            args=(planned, results_there, output_there, self.limits.max_memory, _settings()),
-        )
-        started = time.perf_counter()
-        with _no_main_module():
-            process.start()
-        results_there.close()
-        output_there.close()
-        os.set_blocking(output.fileno(), False)
-        self.active.append(_Active(planned, process, results, output, lock, started))
+                return False
+        try:
+            process = RunProcess(planned, self.limits.max_memory, self.context)
+        except Exception as error:
+            if self._once_more(planned):
+                return False
+            cause = f"the run's process could not be started: {describe_error(error)}"
+            _finish(self.store, failure(planned, "failed", cause), planned, self.on_event)
+            return False
+        self.active.append(_Active(planned, lock, process))
         self.on_event(Event("started", planned))
-
-    def _listen(self) -> None:
-        """Wait a tick for messages, output and ends; read all there is."""
-        if not self.active:
-            time.sleep(TICK)
-            return
-        watched = [x for a in self.active for x in (a.results, a.output, a.process.sentinel)]
-        wait([x for x in watched if not (isinstance(x, Connection) and x.closed)], TICK)
-        for active in self.active:
-            self._read_output(active)
-            self._read_messages(active)
-
-    def _read_output(self, active: _Active) -> None:
-        while not active.output.closed:
-            try:
-                chunk = os.read(active.output.fileno(), 1 << 16)
-            except BlockingIOError:
-                return
-            except OSError:
-                chunk = b""
-            if not chunk:
-                active.output.close()
-                return
-            active.printed += chunk
-            del active.printed[:-KEPT_OUTPUT]
-
-    def _read_messages(self, active: _Active) -> None:
-        while not active.results.closed and active.results.poll():
-            try:
-                message = active.results.recv_bytes()
-            except (EOFError, OSError):
-                active.results.close()
-                return
-            if message[:1] == RESULT:
-                active.result = message[1:]
-            elif message[:1] == PROGRESS:
-                told = json.loads(message[1:])
-                self.on_event(Event("progress", active.planned, told["done"], told["total"], told["note"]))
+        return True
 
     def _look_after(self, active: _Active) -> None:
-        if active.result is None and active.process.is_alive():
-            active.ended = self._beyond_limits(active)
-            if active.ended is None:
-                return
-        elif active.result is None:
-            self._read_messages(active)
-        if active.result is None and active.ended is None:
-            active.ended = _how_it_ended(active.process.exitcode)
-        _kill(active)
-        self._read_output(active)
+        process = active.process
+        alive = process.alive
+        for message in process.read():
+            self._tell_progress(active.planned, message)
+        ended = None
+        if process.result is None:
+            if process.garbled:
+                ended = "failed", "the run wrote into the pipe that its result is sent through"
+            elif alive:
+                ended = self._beyond_limits(active)
+                if ended is None:
+                    return
+        process.kill()
         self.active.remove(active)
-        total = time.perf_counter() - active.started
+        if ended is None and process.lost and self._once_more(active.planned):
+            active.lock.release()
+            return
         try:
-            self._settle(active, total)
+            self._settle(active, ended, process.elapsed)
         finally:
-            _release(active.lock)
+            active.lock.release()
+
+    def _once_more(self, planned: PlannedRun) -> bool:
+        """Put a run back that did not get its chance, because the server that forks runs died; once."""
+        if planned.run_key in self.retried:
+            return False
+        self.retried.add(planned.run_key)
+        self.pending.append(planned)
+        return True
+
+    def _tell_progress(self, planned: PlannedRun, message: bytes) -> None:
+        told = json.loads(message)
+        self.on_event(Event("progress", planned, told["done"], told["total"], told["note"]))
 
     def _beyond_limits(self, active: _Active) -> tuple[str, str] | None:
-        elapsed = time.perf_counter() - active.started
+        elapsed = active.process.elapsed
         if self.limits.timeout is not None and elapsed > self.limits.timeout:
             return "timeout", f"stopped after {elapsed:.0f} s (--timeout {self.limits.timeout:g}s)"
-        if self.limits.max_memory is not None:
-            used = _group_memory(active.process.pid)
+        if self.limits.max_memory is not None and time.perf_counter() - active.looked > MEMORY_TICK:
+            active.looked = time.perf_counter()
+            used = active.process.memory
             if used > self.limits.max_memory:
                 gib = self.limits.max_memory / 2**30
                 return "oom", f"used {used / 2**30:.2f} GiB of memory (--max-memory {gib:g}GiB)"
         return None
 
-    def _settle(self, active: _Active, total: float) -> None:
-        result = _from_bytes(active.result) if active.result is not None else None
+    def _settle(self, active: _Active, ended: tuple[str, str] | None, total: float) -> None:
+        process, planned = active.process, active.planned
+        printed = process.printed.decode("utf-8", "replace")
+        result = _from_bytes(process.result) if process.result is not None else None
         if result is None:
-            status, cause = active.ended or ("failed", "the run's process sent a result that cannot be read")
-            tail = active.printed.decode("utf-8", "replace")
-            result = failure(active.planned, status, cause, trace=tail, total=total)
-        elif result.status == "failed" and active.printed:
-            tail = active.printed.decode("utf-8", "replace")[-4096:]
-            result = replace(result, trace=f"{result.trace}\n--- printed ---\n{tail}")
+            if process.result is not None:
+                ended = "failed", "the run's process sent a result that cannot be read"
+            status, cause = ended or process.how_it_ended()
+            result = failure(planned, status, cause, trace=printed, total=total)
+        elif result.status == "failed" and printed:
+            result = replace(result, trace=f"{result.trace}\n--- printed ---\n{printed[-4096:]}")
         result = replace(result, seconds=dict(result.seconds) | {"total": total})
-        _finish(self.store, result, active.planned, self.on_event)
+        _finish(self.store, result, planned, self.on_event)
 
 
 def is_settled(status: str | None) -> bool:
@@ -268,87 +258,6 @@ def _finish(store: Store, result: RunResult, planned: PlannedRun, on_event: Call
     except StoreError as problem:
         error = str(problem)
     on_event(Event("finished", planned, result=result, error=error))
-
-
-def _context(torch: bool) -> ForkServerContext | SpawnContext:
-    """A start method whose processes have the libraries loaded, where the platform can fork; fresh ones elsewhere."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([*_PRELOAD, "torch"] if torch else _PRELOAD)
-    return context
-
-
-def _settings() -> dict[str, str]:
-    """The project's environment variables, which a server process started earlier may not have."""
-    return {name: value for name, value in os.environ.items() if name.startswith("CMRBENCH_")}
-
-
-@contextmanager
-def _no_main_module() -> Iterator[None]:
-    """Start a process that does not import the caller's script again.
-
-    multiprocessing would run the main module in every new process; a user's script without a main guard would then
-    plan its runs once more in each of them.
-    """
-    real = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = real
-
-
-def _acquire(lock: Any) -> bool:
-    from filelock import Timeout
-
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        return False
-    return True
-
-
-def _release(lock: Any) -> None:
-    """Free a lock and remove its file; whoever was waiting on the removed file looks into the store first."""
-    with suppress(OSError):
-        os.unlink(lock.lock_file)
-    lock.release()
-
-
-def _how_it_ended(code: int | None) -> tuple[str, str]:
-    if code is not None and code < 0:
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
-        hint = "; the system may have run out of memory" if name == "SIGKILL" else ""
-        return "killed", f"the run's process was ended by {name}{hint}"
-    return "failed", f"the run's process ended with exit code {code} and no result"
-
-
-def _kill(active: _Active) -> None:
-    """End the run's process and all that it started."""
-    pid = active.process.pid
-    if pid is not None:
-        try:
-            os.killpg(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            active.process.kill()
-    active.process.join(timeout=5)
-    if not active.results.closed:
-        active.results.close()
-
-
-def _group_memory(pid: int | None) -> int:
-    """Resident bytes of a process and its descendants."""
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        return int(sum(p.memory_info().rss for p in [process, *process.children(recursive=True)]))
-    except psutil.Error:
-        return 0
 
 
 def _from_bytes(data: bytes) -> RunResult | None:

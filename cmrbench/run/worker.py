@@ -7,6 +7,7 @@ pipe, and its end from the system.
 from __future__ import annotations
 
 import faulthandler
+import fcntl
 import json
 import os
 import resource
@@ -16,7 +17,9 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import parent_process
@@ -24,10 +27,12 @@ from typing import Any
 
 from cmrbench.core.errors import CmrbenchError, DeclinedError
 from cmrbench.core.runs import RunResult
+from cmrbench.run.messages import PROGRESS, RESULT, send
 from cmrbench.run.plan import PlannedRun
 
-PROGRESS, RESULT = b"P", b"R"
 _MOST_WARNINGS = 20
+_LONGEST_CAUSE = 1000
+_LONGEST_TRACE = 64 * 1024
 
 
 def main(
@@ -39,6 +44,9 @@ def main(
 ) -> None:
     """Entry point of the process."""
     os.setsid()
+    _killed_with_parent()
+    for name in [n for n in os.environ if n.startswith("CMRBENCH_")]:
+        del os.environ[name]
     os.environ.update(settings)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for stream in (1, 2):
@@ -48,12 +56,15 @@ def main(
     faulthandler.enable(file=sys.stderr)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     _limit(max_memory)
-    result = carry_out(planned, _Progress(results))
-    results.send_bytes(RESULT + _to_bytes(result))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Leave at once: a method's threads or exit handlers must not hold the result back.
-    os._exit(0)
+    channel = _Channel(results)
+    message = _to_message(carry_out(planned, channel.progress))
+    for printed in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # a method may have closed or replaced them
+            printed.flush()
+    channel.send(RESULT, message)
+    # The parent ends this process together with all that it started, whatever threads and handlers there are.
+    while True:
+        signal.pause()
 
 
 def carry_out(planned: PlannedRun, progress: Any = lambda done, total, note: None) -> RunResult:
@@ -66,10 +77,12 @@ def carry_out(planned: PlannedRun, progress: Any = lambda done, total, note: Non
         try:
             execution = _execute(planned, progress)
         except DeclinedError as error:
-            status, cause = "declined", str(error)
+            status, cause = "declined", describe_error(error)
         except BaseException as error:
+            _lift_limit()
             status = "oom" if is_out_of_memory(error) else "failed"
-            cause, trace = describe_error(error), traceback.format_exc()
+            cause, trace = describe_error(error), shortened(traceback.format_exc(), _LONGEST_TRACE)
+    _lift_limit()
     seconds = dict(execution.seconds) if execution else {}
     return RunResult(
         spec=planned.spec,
@@ -86,7 +99,7 @@ def carry_out(planned: PlannedRun, progress: Any = lambda done, total, note: Non
         output_dim=execution.output_dim if execution else 0,
         n_train=execution.n_train if execution else 0,
         environment=_environment(planned),
-        warnings=tuple(dict.fromkeys(f"{w.category.__name__}: {w.message}" for w in caught))[:_MOST_WARNINGS],
+        warnings=_told(caught),
         records=execution.records if execution else (),
     )
 
@@ -118,24 +131,32 @@ def _execute(planned: PlannedRun, progress: Any) -> Any:
             progress=progress,
         )
         plan = EvaluationPlan(tuple(dataset.protocol(p) for p in planned.protocols), planned.retrievals)
-        return execute(cls(**planned.resolved), dataset, context, plan, lambda stage: progress(0, 0, stage))
+        return execute(cls(**planned.chosen(cls)), dataset, context, plan, lambda stage: progress(0, 0, stage))
 
 
-class _Progress:
-    """Sends a method's progress to the parent, a few times a second at most."""
+class _Channel:
+    """Sends a method's progress to the parent, a few times a second at most, and at last the result.
+
+    A method may report progress from any of its threads.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.lock = threading.Lock()
         self.last = 0.0
         self.note = ""
 
-    def __call__(self, done: int, total: int, note: str = "") -> None:
+    def send(self, kind: bytes, payload: bytes) -> None:
+        with self.lock:
+            send(self.connection.fileno(), kind, payload)
+
+    def progress(self, done: int, total: int, note: str = "") -> None:
         now = time.perf_counter()
         if now - self.last < 0.2 and not (total == 0 and note != self.note):
             return
         self.last, self.note = now, note
         message = json.dumps({"done": int(done), "total": int(total), "note": str(note)[:80]})
-        self.connection.send_bytes(PROGRESS + message.encode())
+        self.send(PROGRESS, message.encode())
 
 
 def _die_with_parent() -> None:
@@ -145,12 +166,34 @@ def _die_with_parent() -> None:
         os.killpg(0, signal.SIGKILL)
 
 
+def _killed_with_parent() -> None:
+    """Have the system kill this process and what it starts when the parent is gone (Linux).
+
+    The thread above does the same everywhere, but has to wait for a method that keeps the interpreter to itself.
+    """
+    parent = parent_process()
+    if parent is None or not hasattr(fcntl, "F_SETSIG"):
+        return
+    # The parent holds the other end of this pipe and writes nothing more: the only event to come is its end.
+    handle = int(parent.sentinel)
+    with suppress(OSError):
+        fcntl.fcntl(handle, fcntl.F_SETOWN, -os.getpgrp())
+        fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(handle, fcntl.F_SETFL, fcntl.fcntl(handle, fcntl.F_GETFL) | os.O_ASYNC)
+
+
 def _limit(max_memory: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if max_memory:
         # Private writable memory only: libraries mapped from files do not count. The parent watches what is resident.
         base = _data_size()
         resource.setrlimit(resource.RLIMIT_DATA, (base + max_memory, resource.RLIM_INFINITY))
+
+
+def _lift_limit() -> None:
+    """Telling how a run ended takes memory too, and must not fail for want of it; the parent still watches."""
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def _data_size() -> int:
@@ -166,7 +209,7 @@ def _data_size() -> int:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception means that memory ran out (numpy, torch on CPU or CUDA, Python itself)."""
-    text = f"{type(error).__name__} {error}".lower()
+    text = f"{type(error).__name__} {_words(error)}".lower()
     return isinstance(error, MemoryError) or any(
         mark in text for mark in ("outofmemory", "out of memory", "can't allocate memory", "cannot allocate memory")
     )
@@ -174,8 +217,29 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def describe_error(error: BaseException) -> str:
     """One line: the method's own words, or the exception's type and text."""
-    text = " ".join(str(error).split()) or "no message"
-    return text if isinstance(error, CmrbenchError) else f"{type(error).__name__}: {text}"
+    text = " ".join(_words(error).split()) or "no message"
+    text = text if isinstance(error, CmrbenchError) else f"{type(error).__name__}: {text}"
+    return shortened(text, _LONGEST_CAUSE)
+
+
+def shortened(text: str, most: int) -> str:
+    """Text that can be stored: at most that many characters, the middle left out, and no half characters."""
+    if len(text) > most:
+        half = (most - 5) // 2
+        text = f"{text[:half]} ... {text[-half:]}"
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "(its text cannot be made)"
+
+
+def _told(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
+    texts = (shortened(f"{w.category.__name__}: {w.message}", _LONGEST_CAUSE) for w in caught)
+    return tuple(dict.fromkeys(texts))[:_MOST_WARNINGS]
 
 
 def peak_rss() -> int:
@@ -193,6 +257,14 @@ def _environment(planned: PlannedRun) -> Mapping[str, str]:
     from cmrbench.run.environment import describe
 
     return describe(planned.device, planned.threads)
+
+
+def _to_message(result: RunResult) -> bytes:
+    try:
+        return _to_bytes(result)
+    except BaseException as error:
+        cause = f"the result cannot be stored: {describe_error(error)}"
+        return _to_bytes(replace(result, status="failed", cause=cause, trace="", warnings=(), records=()))
 
 
 def _to_bytes(result: RunResult) -> bytes:

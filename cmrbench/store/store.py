@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmrbench.core.errors import StoreError
 from cmrbench.core.runs import RunResult
+from cmrbench.store.lock import RunLock
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from filelock import FileLock
+
+Stamp = tuple[int, int]
+"""What tells one file of a run from the file that replaces it."""
 
 
 class StoreWarning(UserWarning):
@@ -55,13 +59,20 @@ class Store:
     def status(self, run_key: str) -> str | None:
         """How the run with that key ended, or None if the store does not have it."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         try:
-            column = pq.read_table(self._path(run_key), columns=["status"]).column("status")
-        except (OSError, pa.ArrowException, KeyError):
+            column = _read(self._path(run_key), ["status"]).column("status")
+        except (OSError, pa.ArrowException, ValueError):
             return None
         return str(column[0]) if len(column) else None
+
+    def stamp(self, run_key: str) -> Stamp | None:
+        """What changes whenever the run's result is written, on any clock; None if the store does not have it."""
+        try:
+            found = self._path(run_key).stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino
 
     def write(self, result: RunResult) -> Path:
         """Put the rows of one run into the store, replacing an earlier result of the same run key.
@@ -83,14 +94,25 @@ class Store:
             write_parquet(table, path)
         return path
 
-    def table(self, columns: Sequence[str] | None = None) -> pa.Table:
+    def table(self, columns: Sequence[str] | None = None, run_keys: Iterable[str] | None = None) -> pa.Table:
         """All rows of all runs in one Arrow table, in the order of the run keys.
 
         A truncated or foreign file is left out with a `StoreWarning` that names it.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Names out of the schema; all by default.
+        run_keys : iterable of str, optional
+            Read these runs only.
         """
         from cmrbench.store.schema import concat
 
-        parts = [part for path in self.files() if (part := self._read(path, columns)) is not None]
+        if run_keys is None:
+            files = self.files()
+        else:
+            files = [path for key in sorted(set(run_keys)) if (path := self._path(key)).exists()]
+        parts = [part for path in files if (part := self._checked(path, columns)) is not None]
         if not parts and columns is not None:
             return concat([]).select(list(columns))
         return concat(parts)
@@ -99,38 +121,29 @@ class Store:
         """One run as it was written, or None."""
         from cmrbench.store.schema import from_table
 
-        table = self._read(self._path(run_key), None) if self._path(run_key).exists() else None
+        table = self._checked(self._path(run_key), None) if self._path(run_key).exists() else None
         return None if table is None else from_table(table)
 
     def files(self) -> list[Path]:
         """The run files, sorted by run key."""
         return sorted(p for p in self.runs.glob("*.parquet") if not p.name.startswith("."))
 
-    def lock(self, run_key: str) -> FileLock:
-        """The lock that whoever carries out the run holds; the system frees it when its holder dies."""
-        from filelock import FileLock
-
-        return FileLock(self.locks / f"{run_key}.lock", thread_local=False)
+    def lock(self, run_key: str) -> RunLock:
+        """The lock that whoever carries out the run holds."""
+        return RunLock(self.locks / f"{run_key}.lock")
 
     def _path(self, run_key: str) -> Path:
         return self.runs / f"{run_key}.parquet"
 
-    def _read(self, path: Path, columns: Sequence[str] | None) -> pa.Table | None:
+    def _checked(self, path: Path, columns: Sequence[str] | None) -> pa.Table | None:
         import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        from cmrbench.store.schema import SCHEMA
 
         try:
-            found = pq.read_schema(path)
-            if not found.equals(SCHEMA):
-                raise ValueError("its columns are not those of a cmrbench result")
-            table = pq.read_table(path, columns=None if columns is None else list(columns))
+            return _read(path, columns)
         except (OSError, pa.ArrowException, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             warnings.warn(f"{path} is left out: {reason}; delete it", StoreWarning, stacklevel=3)
             return None
-        return table.replace_schema_metadata(SCHEMA.metadata)
 
     def _remove_leftovers(self) -> None:
         """Delete temporary files of writers that died more than an hour ago."""
@@ -154,25 +167,29 @@ class Store:
             ) from error
 
 
+def _read(path: Path, columns: Sequence[str] | None) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    from cmrbench.store.schema import SCHEMA
+
+    with pq.ParquetFile(path) as file:
+        if not file.schema_arrow.equals(SCHEMA):
+            raise ValueError("its columns are not those of a cmrbench result")
+        table = file.read(None if columns is None else list(columns), use_threads=False)
+    return table.replace_schema_metadata(SCHEMA.metadata)
+
+
 def write_parquet(table: pa.Table, path: Path) -> None:
     """Write a table so that `path` is either the old file or the whole new one, whatever happens."""
     import pyarrow.parquet as pq
 
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=".parquet")
-    temporary = Path(name)
+    temporary = path.parent / f".tmp-{secrets.token_hex(8)}.parquet"
     try:
-        with os.fdopen(handle, "wb") as out:
+        with open(temporary, "xb") as out:
             pq.write_table(table, out, compression="zstd")
             out.flush()
             os.fsync(out.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

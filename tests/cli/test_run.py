@@ -131,9 +131,22 @@ def test_a_full_results_folder_is_one_sentence_and_the_rest_is_finished(cache_di
 def test_a_foreign_file_in_the_results_folder_is_named(run, tmp_path):
     (tmp_path / "results" / "runs").mkdir(parents=True)
     (tmp_path / "results" / "runs" / "foreign.parquet").write_bytes(b"PAR1 not really PAR1")
-    done = run("--methods", "random", "--datasets", "synthetic", *SMALL)
+    assert run("--methods", "random", "--datasets", "synthetic", *SMALL).returncode == 0
+    report = cmrbench("report", "--results", tmp_path / "results")
+    assert report.returncode == 0
+    assert "foreign.parquet is left out" in report.stderr
+
+
+def test_a_truncated_result_is_computed_again(run, tmp_path):
+    arguments = ("--methods", "random", "--datasets", "synthetic", *SMALL)
+    run(*arguments)
+    (file,) = (tmp_path / "results" / "runs").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-200])
+    done = run(*arguments)
     assert done.returncode == 0
-    assert "foreign.parquet is left out" in done.stderr
+    assert "1 of 1 runs have a result" in done.stdout
+    assert file.stat().st_size > len(whole) - 200
 
 
 def test_a_configuration_file(run, tmp_path):

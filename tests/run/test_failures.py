@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psutil
 import pytest
 
 import cmrbench
@@ -27,6 +28,19 @@ EXPECTED = {
     "declines": ("declined", "only on Tuesdays"),
     "writes_features": ("failed", "read-only"),
     "uses_score": ("done", ""),
+    "sends_garbage": ("failed", "wrote into the pipe"),
+    "sends_half_a_message": ("timeout", "--timeout"),
+    "prints_forever": ("timeout", "--timeout"),
+    "holds_the_interpreter": ("timeout", "--timeout"),
+    "leaves_processes": ("done", ""),
+    "closes_output": ("done", ""),
+    "raises_the_unprintable": ("failed", "_UnprintableError: (its text cannot be made)"),
+    "raises_megabytes": ("failed", "ValueError: xxx"),
+    "warns_in_half_characters": ("done", ""),
+    "eats_small_pieces": ("oom", ""),
+    "exits_well": ("failed", "exit code 0 and no result"),
+    "takes_functions": ("done", ""),
+    "opens_the_dataset": ("failed", "not open its query items"),
 }
 
 
@@ -40,7 +54,7 @@ def rows(cache_dir, tmp_path_factory):
         bits=[8],
         plugins=[PLUGIN],
         results=tmp_path_factory.mktemp("results"),
-        timeout=6.0,
+        timeout=4.0,
         max_memory=600 * 2**20,
         jobs=2,
     )
@@ -81,3 +95,11 @@ def test_a_methods_own_score_ranks_like_the_strategy_it_imitates(rows):
     assert by_strategy
     for values in by_strategy.values():
         assert values["score"] == pytest.approx(values["cosine"], abs=1e-6)
+
+
+def test_a_cause_is_a_line_that_can_be_read(rows):
+    assert all(len(r["cause"]) <= 1000 for group in rows.values() for r in group)
+
+
+def test_what_a_method_started_ends_with_its_run(rows):
+    assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "98765"]]

@@ -1,5 +1,6 @@
 """The store: whole files or none, and foreign ones left alone."""
 
+import fcntl
 import os
 import subprocess
 
@@ -9,6 +10,7 @@ import pytest
 
 from cmrbench.core.errors import StoreError
 from cmrbench.core.runs import Record, RunResult, RunSpec
+from cmrbench.store.lock import RunLock
 from cmrbench.store.schema import SCHEMA, from_table, to_table
 from cmrbench.store.store import Store, StoreWarning
 
@@ -139,3 +141,73 @@ class TestRealFileSystems:
         assert store.status("first") == "done"
         assert not list(store.runs.glob(".tmp-*"))
         assert all(status == "done" for status in store.table().column("status").to_pylist())
+
+
+class TestLock:
+    def test_one_holder_at_a_time(self, tmp_path):
+        first, second = RunLock(tmp_path / "x.lock"), RunLock(tmp_path / "x.lock")
+        assert first.acquire()
+        assert not second.acquire()
+        first.release()
+        assert second.acquire()
+        second.release()
+        assert not list(tmp_path.iterdir())
+
+    def test_a_lock_on_a_removed_file_guards_nothing(self, tmp_path, monkeypatch):
+        first, late, third = (RunLock(tmp_path / "x.lock") for _ in range(3))
+        assert first.acquire()
+        real = fcntl.flock
+
+        def slow(handle, operation):
+            monkeypatch.setattr(fcntl, "flock", real)
+            first.release()
+            assert third.acquire()
+            real(handle, operation)
+
+        monkeypatch.setattr(fcntl, "flock", slow)
+        assert not late.acquire()
+        assert not late.acquire()
+        third.release()
+        assert late.acquire()
+
+    def test_a_forked_process_does_not_hold_it_on(self, tmp_path):
+        lock = RunLock(tmp_path / "x.lock")
+        assert lock.acquire()
+        child = subprocess.Popen(["sleep", "60"], pass_fds=(lock._handle,))
+        try:
+            path = os.readlink(f"/proc/self/fd/{lock._handle}")
+            os.link(path, tmp_path / "same")
+            lock.release()
+            assert RunLock(tmp_path / "same").acquire()
+        finally:
+            child.kill()
+            child.wait()
+
+    def test_without_room_for_locks_runs_go_on(self, tmp_path):
+        lock = RunLock(tmp_path / "missing" / "x.lock")
+        assert lock.acquire()
+        lock.release()
+
+
+def test_a_file_of_another_layout_is_not_taken_for_a_result(tmp_path):
+    store = Store(tmp_path)
+    store.prepare()
+    pq.write_table(pa.table({"status": ["done"], "of": ["an older version"]}), store.runs / "k.parquet")
+    assert store.status("k") is None
+
+
+def test_some_runs_only(tmp_path):
+    store = Store(tmp_path)
+    for key in ("k1", "k2", "k3"):
+        store.write(make_result(key))
+    assert store.table(run_keys=["k3", "k1", "none"]).column("run_key").to_pylist() == ["k1", "k3"]
+    assert store.table(["seed"], run_keys=[]).num_rows == 0
+
+
+def test_files_have_the_mode_that_the_user_asked_for(tmp_path):
+    before = os.umask(0o027)
+    try:
+        path = Store(tmp_path).write(make_result())
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
