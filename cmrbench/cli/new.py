@@ -37,7 +37,8 @@ def new_command(
     words = {"name": name, "cls": _class_name(name), "title": _class_name(name)}
     for path, source in ((plugin, template), (test, "test.py.txt")):
         try:
-            path.write_text(Template((TEMPLATES / source).read_text()).substitute(words))
+            text = Template((TEMPLATES / source).read_text(encoding="utf-8")).substitute(words)
+            path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}; choose another folder with --dir") from error
     typer.echo(f"wrote {plugin} and {test}; next:")
