@@ -27,17 +27,17 @@ _KEYS: dict[np.dtype | None, np.dtype] = {
 
 
 @lru_cache(maxsize=1)
-def kernels() -> ModuleType | None:
-    """The compiled kernels; None where numba is missing or switched off."""
+def kernels() -> tuple[ModuleType, ModuleType] | None:
+    """The modules `count_kernels` and `sort_kernels`; None where numba is missing or switched off."""
     try:
         import numba
 
         if numba.config.DISABLE_JIT:
             return None
-        from cmrbench.metrics import kernels as compiled
+        from cmrbench.metrics import count_kernels, sort_kernels
     except ImportError:
         return None
-    return compiled
+    return count_kernels, sort_kernels
 
 
 def compiled_blocks(
@@ -49,14 +49,15 @@ def compiled_blocks(
     key = _KEYS.get(scores.dtype) if scores.levels is None else None
     if n_query * n < LEAST_PAIRS or words is None or (scores.codes is None and key is None):
         return None
-    kernel = kernels()
-    if kernel is None:
+    modules = kernels()
+    if modules is None:
         return None
+    counting, sorting = modules
     wanted = set(metrics)
     if key is not None:
-        return _by_keys(kernel, scores, relevance, words, key, wanted, block_bytes)
+        return _by_keys(sorting, scores, relevance, words, key, wanted, block_bytes)
     if scores.codes is not None and scores.levels is not None and scores.levels <= _MOST_LEVELS:
-        return _by_codes(kernel, scores.codes, scores.levels, words, wanted, block_bytes)
+        return _by_codes(counting, scores.codes, scores.levels, words, wanted, block_bytes)
     return None
 
 
@@ -113,52 +114,91 @@ def _by_keys(
 ) -> Iterator[Ranked]:
     """Rankings by real-valued scores: every query's keys are sorted, then read once."""
     n_query, n = scores.shape
-    top = np.uint64((1 << (8 * key.itemsize - 2)) - 1)
-    whole = any(is_whole_ap(m, n) for m in metrics)
-    cuts = _cuts([m for m in metrics if not is_whole_ap(m, n)], n)
-    stable = cuts.pop("stable", 0)
-    tied = max(cuts.values(), default=0)
-    per_query = (
-        3 * key.itemsize * n  # scores, a copy where gallery items are equal, keys
-        + (_BYTES_PER_GROUP + BYTES_PER_RULE * len(cuts)) * tied
-        + (_BYTES_PER_GROUP + BYTES_PER_RULE) * stable
-    )
-    inverse, H = (1.0 / np.arange(1, n + 1), harmonics(n)) if whole else (np.empty(0), np.empty(0))
-    keys, spare, table = np.empty(n, key), np.empty(n, key), np.empty(1 << 11, np.uint32)
-    step = max(1, block_bytes // per_query)
+    plan = _Plan(kernel, words, key, metrics, n)
+    step = max(1, block_bytes // plan.bytes_per_query)
     for start in range(0, n_query, step):
         stop = min(start + step, n_query)
-        block: np.ndarray = np.require(scores.block(start, stop), requirements=["C", "A", "W"]).view(key)
-        R = np.empty(stop - start, dtype=np.int64)
-        ap = np.zeros(stop - start) if whole else None
-        by_tie, by_order = _Rows(R, (stop - start) * tied), _Rows(R, (stop - start) * stable)
-        for i in range(stop - start):
-            labels = words.query, words.gallery, words.shared, start + i
-            R[i] = kernel.write_keys(block[i], *labels, top, keys)
-            if R[i] < 0:
-                break
-            if stable:
-                ranked = kernel.radix_sort(keys.copy(), spare, 1, table)
-                by_order.add(kernel.write_groups(ranked, stable, True, *by_order.room))
-            if not whole and not tied:
-                continue
-            if n <= _FEW:
-                keys.sort()
-                ranked = keys
-            else:
-                ranked = kernel.radix_sort(keys, spare, 0, table)
-            if ap is not None and R[i]:
-                ap[i] = kernel.sum_of_precisions(ranked, inverse, H) / R[i]
-            if tied:
-                by_tie.add(kernel.write_groups(ranked, tied, False, *by_tie.room))
+        block = np.require(scores.block(start, stop), requirements=["C", "A", "W"])
+        ranked = plan.rank(block.view(key), start)
+        del block
+        if ranked is None:
+            yield from ranked_blocks(scores, relevance, {m.ties for m in metrics}, block_bytes, start, stop)
         else:
-            groups = by_tie.groups()
-            by_rule = {rule: groups.under(rule) for rule in cuts}
-            if stable:
-                by_rule["stable"] = by_order.groups()
-            yield Ranked(slice(start, stop), R, by_rule, ap)
-            continue
-        yield from ranked_blocks(scores, relevance, {m.ties for m in metrics}, block_bytes, start, stop)
+            yield ranked
+
+
+class _Plan:
+    """What to do with the scores of each query so that some metrics can be measured."""
+
+    def __init__(self, kernel: ModuleType, words: LabelWords, key: np.dtype, metrics: set[Metric], n: int) -> None:
+        self.kernel, self.words, self.key, self.n = kernel, words, key, n
+        self.top = np.uint64((1 << (8 * key.itemsize - 2)) - 1)
+        self.whole = any(is_whole_ap(m, n) for m in metrics)
+        self.cuts = _cuts([m for m in metrics if not is_whole_ap(m, n)], n)
+        self.stable = self.cuts.pop("stable", 0)
+        self.tied = max(self.cuts.values(), default=0)
+        self.bytes_per_query = (
+            2 * key.itemsize * n  # scores, and a copy where gallery items are equal
+            + (_BYTES_PER_GROUP + BYTES_PER_RULE * len(self.cuts)) * self.tied
+            + (_BYTES_PER_GROUP + BYTES_PER_RULE) * self.stable
+        )
+        if self.whole:
+            self.inverse, self.H = 1.0 / np.arange(1, n + 1), harmonics(n)
+
+    def rank(self, block: np.ndarray, start: int) -> Ranked | None:
+        """Rankings of the queries from `start` on, given the bits of their scores; None if a row makes no keys."""
+        rows = len(block)
+        R = np.empty(rows, dtype=np.int64)
+        ap = np.zeros(rows) if self.whole else None
+        tied, stable = _Rows(R, rows * self.tied), _Rows(R, rows * self.stable)
+        keys, sorter = np.empty(self.n, self.key), _Sorter(self.kernel, self.key, self.n)
+        for i in range(rows):
+            words = self.words.query, self.words.gallery, self.words.shared, start + i
+            R[i] = self.kernel.write_keys(block[i], *words, self.top, keys)
+            if R[i] < 0:
+                return None
+            if self.stable:
+                first = sorter.first(keys.copy(), self.stable, 1)
+                stable.add(self.kernel.write_groups(first, self.stable, True, *stable.room))
+            if ap is not None:
+                ranked = sorter.all(keys, 0)
+                ap[i] = self.kernel.sum_of_precisions(ranked, self.inverse, self.H) / max(R[i], 1)
+            elif self.tied:
+                ranked = sorter.first(keys, self.tied, 0)
+            if self.tied:
+                tied.add(self.kernel.write_groups(ranked, self.tied, False, *tied.room))
+        groups = tied.groups()
+        by_rule = {rule: groups.under(rule) for rule in self.cuts}
+        if self.stable:
+            by_rule["stable"] = stable.groups()
+        return Ranked(slice(start, start + rows), R, by_rule, ap)
+
+
+class _Sorter:
+    """Sorts keys of one gallery, in memory of its own."""
+
+    def __init__(self, kernel: ModuleType, key: np.dtype, n: int) -> None:
+        self.kernel = kernel
+        self.spare, self.table = np.empty(n, key), np.empty(1 << 11, np.uint32)
+        self.buffers: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def all(self, keys: np.ndarray, shift: int) -> np.ndarray:
+        """All keys in ascending order of their bits from `shift` up; `keys` is overwritten."""
+        if len(keys) <= _FEW and not shift:
+            keys.sort()
+            return keys
+        ranked: np.ndarray = self.kernel.radix_sort(keys, self.spare, shift, self.table)
+        return ranked
+
+    def first(self, keys: np.ndarray, k: int, shift: int) -> np.ndarray:
+        """At least the first k keys, to the end of their last tie group, in order; `keys` may be overwritten."""
+        size = 8 * k + 1024
+        if len(keys) < 8 * size:
+            return self.all(keys, shift)
+        if k not in self.buffers:
+            self.buffers[k] = np.empty(size, keys.dtype), np.empty(size, keys.dtype)
+        ranked: np.ndarray = self.kernel.first_keys(keys, k, shift, *self.buffers[k], self.table)
+        return ranked if len(ranked) else self.all(keys, shift)
 
 
 class _Rows:

@@ -40,7 +40,7 @@ def agree(results, atol=1e-12):
 
 def test_kernels_are_used(both, monkeypatch):
     calls = []
-    module = compiled.kernels()
+    _, module = compiled.kernels()
     monkeypatch.setattr(module, "write_keys", lambda *a, kernel=module.write_keys: calls.append(a) or kernel(*a))
     both(given(np.ones((3, 4), dtype=np.float32)), from_labels([0, 1, 2], [0, 1, 2, 3]))
     assert len(calls) == 3
@@ -95,6 +95,20 @@ def test_real_scores(both, n, dtype, kinds):
     ql, gl = rng.random((4, 70)) < 0.02, rng.random((n, 70)) < 0.02
     agree(both(given(scores), from_labels(ql, gl), NAMES + RULES))
     agree(both(given(scores * dtype(1e20)), from_labels(ql, gl), ["mAP@all"]))
+
+
+@pytest.mark.parametrize("kinds", [1, 3, 30, 300, 10**6])
+@pytest.mark.parametrize("order", ["random", "rising", "falling"])
+def test_only_the_top_of_a_ranking(both, kinds, order):
+    rng = np.random.default_rng(kinds)
+    scores = rng.integers(0, kinds, (3, 20_000)).astype(np.float32)
+    if order != "random":
+        scores = np.sort(scores, axis=1)[:, :: 1 if order == "rising" else -1]
+    ql, gl = rng.integers(0, 4, 3), rng.integers(0, 3, 20_000)
+    for k in (1, 5, 50, 400):
+        names = [f"mAP@{k}", f"mAP@{k}[r]", f"hit@{k}", f"NDCG@{k}[optimistic]", f"mAP@{k}[stable]", "P@2[stable]"]
+        agree(both(given(scores), from_labels(ql, gl), names))
+        agree(both(given(scores), from_labels(ql, gl), [*names, "mAP@all"]))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,181 +1,19 @@
-"""The inner loops of the engine, compiled by numba; imported only where there is enough to rank (`compiled`).
+"""Kernels for real-valued scores: scores and relevance become whole-number keys, which are sorted and read once.
 
-Labels come as words of 64 bits, uint64 (words, n): bit masks of which two items share a bit (``shared``), or one class
-number an item, which two items have in common. Loops that must vectorise run over 1-d slices.
+Labels come as words of 64 bits, uint64 (words, n): bit masks of which two items share a bit (``shared``), or one
+class number, which two items have in common. Loops that must vectorise run over 1-d slices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
-from numba.core import types
-from numba.extending import intrinsic
 
-TILE = 4096  # gallery items whose keys are held at a time: they stay in the first-level cache
-SLAB = 4 * TILE  # gallery items that all queries of a block go through before the next: they stay in the second
+from cmrbench.metrics.jit import compiled
+
 _DIGIT = 11  # bits a radix pass sorts by
-_KEY = np.uint64(0xFFFF)
 _ONE = np.uint64(1)  # beside a plain 1 an unsigned number would turn signed, and with another into a float
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def compiled(function: F) -> F:
-    """`function` compiled at its first call; the result is kept on disk where a folder for it can be written."""
-    try:
-        fast: F = numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # numba finds no such folder
-        fast = numba.njit(nogil=True)(function)
-    return fast
-
-
-def _popcount(_: Any, words: Any) -> Any:
-    """Number of set bits of a uint64, as one instruction where the processor has it."""
-
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
-
-    return types.uint64(types.uint64), emit
-
-
-popcount = intrinsic(_popcount)
-
-
-@compiled
-def hamming_histograms(
-    q_codes: np.ndarray,
-    g_codes: np.ndarray,
-    q_labels: np.ndarray,
-    g_labels: np.ndarray,
-    shared: bool,
-    start: int,
-    stop: int,
-    counts: np.ndarray,
-) -> None:
-    """Count gallery items by distance and relevance, for the queries from `start` up to `stop`.
-
-    Adds to `counts`, int64 (stop - start, 2 * levels): column ``2 d + 1`` holds the relevant items at distance d,
-    column ``2 d`` the others. Eight private tables keep runs of equal distances from waiting for one another.
-    """
-    n = g_codes.shape[1]
-    keys = np.empty(TILE, np.uint16)
-    words = keys.view(np.uint64)
-    tables = np.empty((8, counts.shape[1]), np.uint32)
-    for slab in range(0, n, SLAB):
-        for query in range(start, stop):
-            tables[:] = 0
-            for first in range(slab, min(slab + SLAB, n), TILE):
-                last = min(first + TILE, n)
-                _distance_keys(q_codes, g_codes, q_labels, g_labels, shared, query, first, last, keys)
-                fours = (last - first) // 4
-                _count(words[:fours], tables)
-                for i in range(4 * fours, last - first):
-                    tables[0, keys[i]] += np.uint32(1)
-            row = counts[query - start]
-            for table in range(8):
-                one = tables[table]
-                for i in range(len(row)):
-                    row[i] += one[i]
-
-
-@compiled
-def _distance_keys(
-    q_codes: np.ndarray,
-    g_codes: np.ndarray,
-    q_labels: np.ndarray,
-    g_labels: np.ndarray,
-    shared: bool,
-    query: int,
-    first: int,
-    last: int,
-    keys: np.ndarray,
-) -> None:
-    """Twice the distance, plus 1 where relevant, of the gallery items from `first` up to `last`."""
-    key = keys[: last - first]
-    code, label = g_codes[0, first:last], g_labels[0, first:last]
-    c, own = q_codes[0, query], q_labels[0, query]
-    if shared:
-        for i in range(len(key)):
-            key[i] = np.uint16(2 * popcount(c ^ code[i]) + ((own & label[i]) != 0))
-    else:
-        for i in range(len(key)):
-            key[i] = np.uint16(2 * popcount(c ^ code[i]) + (own == label[i]))
-    for word in range(1, len(g_codes)):
-        code, c = g_codes[word, first:last], q_codes[word, query]
-        for i in range(len(key)):
-            key[i] += np.uint16(2 * popcount(c ^ code[i]))
-    for word in range(1, len(g_labels)):
-        label, own = g_labels[word, first:last], q_labels[word, query]
-        for i in range(len(key)):
-            key[i] |= np.uint16((own & label[i]) != 0)
-
-
-@compiled
-def _count(words: np.ndarray, tables: np.ndarray) -> None:
-    """Count the four keys in every word, each of eight neighbours in a table of its own."""
-    a, b, c, d = tables[0], tables[1], tables[2], tables[3]
-    e, f, g, h = tables[4], tables[5], tables[6], tables[7]
-    one = np.uint32(1)
-    for i in range(len(words) // 2):
-        x, y = words[2 * i], words[2 * i + 1]
-        a[x & _KEY] += one
-        b[(x >> np.uint64(16)) & _KEY] += one
-        c[(x >> np.uint64(32)) & _KEY] += one
-        d[x >> np.uint64(48)] += one
-        e[y & _KEY] += one
-        f[(y >> np.uint64(16)) & _KEY] += one
-        g[(y >> np.uint64(32)) & _KEY] += one
-        h[y >> np.uint64(48)] += one
-    if len(words) % 2:
-        x = words[len(words) - 1]
-        a[x & _KEY] += one
-        b[(x >> np.uint64(16)) & _KEY] += one
-        c[(x >> np.uint64(32)) & _KEY] += one
-        d[x >> np.uint64(48)] += one
-
-
-@compiled
-def hamming_stable(
-    q_codes: np.ndarray,
-    g_codes: np.ndarray,
-    q_labels: np.ndarray,
-    g_labels: np.ndarray,
-    shared: bool,
-    query: int,
-    counts: np.ndarray,
-    cut: int,
-    found_at: np.ndarray,
-    groups: np.ndarray,
-    at: int,
-) -> int:
-    """Relevant items within the first `cut` ranks of one query, items at equal distance in gallery order.
-
-    `counts`, int64 (2 * levels,), is the query's row of `hamming_histograms`, which says at which rank every distance
-    begins; `found_at` is room for n bytes; `groups`, `at` and what is returned are as in `write_groups`.
-    """
-    n = g_codes.shape[1]
-    keys = np.empty(TILE, np.uint16)
-    rank = np.empty(len(counts) // 2, np.int64)  # of the next item at every distance
-    rank[0] = 0
-    for d in range(1, len(rank)):
-        rank[d] = rank[d - 1] + counts[2 * d - 2] + counts[2 * d - 1]
-    for first in range(0, n, TILE):
-        last = min(first + TILE, n)
-        _distance_keys(q_codes, g_codes, q_labels, g_labels, shared, query, first, last, keys)
-        for i in range(last - first):
-            d = keys[i] >> 1
-            found_at[rank[d]] = keys[i] & 1
-            rank[d] += 1
-    found = 0
-    for i in range(cut):
-        if found_at[i]:
-            groups[0, at], groups[1, at], groups[2, at], groups[3, at] = i, found, 1, 1
-            at += 1
-            found += 1
-    return at
 
 
 @compiled
@@ -268,6 +106,50 @@ def radix_sort(keys: np.ndarray, spare: np.ndarray, shift: int, table: np.ndarra
             table[digit] += np.uint32(1)
         source, target = target, source
     return source
+
+
+@compiled
+def first_keys(
+    keys: np.ndarray, k: int, shift: int, buffer: np.ndarray, spare: np.ndarray, table: np.ndarray
+) -> np.ndarray:
+    """The first k keys in ascending order of their bits from `shift` up, and all whose score ties with the last.
+
+    Keys up to a bound are gathered in `buffer`; when it is full it is sorted, and the score of the k-th is the new
+    bound. Equal keys keep their order.
+
+    Returns
+    -------
+    ndarray
+        In `buffer` or `spare`, which are of one size above k; empty if so many tie that it is better to sort all.
+    """
+    held = 0
+    bound = ~np.uint64(0)
+    for i in range(len(keys)):
+        key = np.uint64(keys[i])
+        if key > bound:
+            continue
+        if held == len(buffer):
+            ranked = radix_sort(buffer, spare, shift, table)
+            bound = np.uint64(ranked[k - 1]) | _ONE
+            held = _up_to(ranked, k, bound)
+            if 2 * held > len(buffer) + k:
+                return keys[:0]
+            for j in range(held):
+                buffer[j] = ranked[j]
+            if key > bound:
+                continue
+        buffer[held] = key
+        held += 1
+    ranked = radix_sort(buffer[:held], spare[:held], shift, table)
+    return ranked[: _up_to(ranked, k, np.uint64(ranked[k - 1]) | _ONE)] if held > k else ranked
+
+
+@compiled
+def _up_to(ranked: np.ndarray, k: int, bound: np.uint64) -> int:
+    """How many sorted keys, the first k among them, are at most `bound`."""
+    while k < len(ranked) and ranked[k] <= bound:
+        k += 1
+    return k
 
 
 @compiled
