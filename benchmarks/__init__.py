@@ -1,0 +1,1 @@
+"""What the harness and the evaluation engine cost, against goals; run as ``python -m benchmarks.engine``."""
