@@ -123,8 +123,12 @@ def _check(request: RunRequest) -> None:
             raise UsageError(f"--bits must lie between 1 and {MOST_BITS}, not {bits}")
     if len(set(request.bits)) < len(request.bits):
         raise UsageError(f"--bits names a length twice: {','.join(map(str, request.bits))}")
+    if not request.bits:
+        raise UsageError("--bits is empty: name at least one code length")
     if not request.seeds:
         raise UsageError("--seeds must be at least 1")
+    if min(request.seeds) < 0 or len(set(request.seeds)) < len(request.seeds):
+        raise UsageError(f"seeds must be different whole numbers from 0 up, not {list(request.seeds)}")
     if request.dim is not None and request.dim < 1:
         raise UsageError(f"--dim must be at least 1, not {request.dim}")
     if request.threads < 1:

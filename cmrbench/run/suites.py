@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cmrbench.core.errors import UnknownNameError, UsageError
 from cmrbench.run.plan import DEFAULT_BITS, RunRequest
@@ -50,7 +50,7 @@ class Suite(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     title: str = ""
-    entries: list[Entry]
+    entries: list[Entry] = Field(min_length=1)
 
 
 class _SuiteFile(BaseModel):
@@ -116,7 +116,8 @@ def narrowed(
     known = {m for entry in suite.entries for m in entry.methods}
     for name in methods:
         if name not in known:
-            raise UnknownNameError("method of the suite", name, known)
+            hint = "(run other methods beside a suite by a second command on the same --results)"
+            raise UnknownNameError("method of the suite", name, known, hint)
     entries = []
     for entry in suite.entries:
         update: dict[str, Any] = {}
