@@ -30,6 +30,7 @@ def evaluate_arrays(
     ties: str | None = None,
     *,
     block_bytes: int = BLOCK_BYTES,
+    threads: int = 1,
 ) -> Evaluation:
     """Rank a gallery for every query and measure the rankings.
 
@@ -48,6 +49,8 @@ def evaluate_arrays(
         Tie rule for all metrics; None: each metric's own (``expected`` unless its name says otherwise).
     block_bytes : int
         Memory for one block of queries.
+    threads : int
+        Threads for compiled kernels; see `evaluate`.
 
     Returns
     -------
@@ -79,4 +82,4 @@ def evaluate_arrays(
             raise DataError(
                 f"{name} labels are for {relevance.shape[side]} items, but {name} holds {similarity.shape[side]}"
             )
-    return evaluate(similarity, relevance, wanted, block_bytes)
+    return evaluate(similarity, relevance, wanted, block_bytes, threads)

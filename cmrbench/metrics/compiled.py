@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
+from itertools import pairwise
 from types import ModuleType
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +28,8 @@ _KEYS: dict[np.dtype | None, np.dtype] = {
     np.dtype(np.float64): np.dtype(np.uint64),
 }
 
+T = TypeVar("T")
+
 
 @lru_cache(maxsize=1)
 def kernels() -> tuple[ModuleType, ModuleType] | None:
@@ -41,9 +46,12 @@ def kernels() -> tuple[ModuleType, ModuleType] | None:
 
 
 def compiled_blocks(
-    scores: Scores, relevance: Relevance, metrics: Iterable[Metric], block_bytes: int
+    scores: Scores, relevance: Relevance, metrics: Iterable[Metric], block_bytes: int, threads: int
 ) -> Iterator[Ranked] | None:
-    """Rankings block by block as from `ranked_blocks`; None where kernels do not apply or would not pay."""
+    """Rankings block by block as from `ranked_blocks`; None where kernels do not apply or would not pay.
+
+    The queries of a block are shared out among `threads`; nothing depends on their number.
+    """
     n_query, n = scores.shape
     words = relevance.words
     key = _KEYS.get(scores.dtype) if scores.levels is None else None
@@ -55,9 +63,9 @@ def compiled_blocks(
     counting, sorting = modules
     wanted = set(metrics)
     if key is not None:
-        return _by_keys(sorting, scores, relevance, words, key, wanted, block_bytes)
+        return _by_keys(sorting, scores, relevance, words, key, wanted, block_bytes, threads)
     if scores.codes is not None and scores.levels is not None and scores.levels <= _MOST_LEVELS:
-        return _by_codes(counting, scores.codes, scores.levels, words, wanted, block_bytes)
+        return _by_codes(counting, scores.codes, scores.levels, words, wanted, block_bytes, threads)
     return None
 
 
@@ -69,6 +77,16 @@ def _cuts(metrics: Iterable[Metric], n: int) -> dict[str, int]:
     return cuts
 
 
+def _shared_out(rank: Callable[[slice], T], start: int, stop: int, threads: int) -> list[tuple[slice, T]]:
+    """What `rank` makes of equal parts of the queries from `start` up to `stop`, each in a thread of its own."""
+    bounds = np.linspace(start, stop, min(threads, stop - start) + 1).astype(int).tolist()
+    parts = [slice(lo, hi) for lo, hi in pairwise(bounds)]
+    if len(parts) == 1:
+        return [(parts[0], rank(parts[0]))]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return list(zip(parts, pool.map(rank, parts), strict=True))
+
+
 def _by_codes(
     kernel: ModuleType,
     codes: tuple[np.ndarray, np.ndarray],
@@ -76,6 +94,7 @@ def _by_codes(
     words: LabelWords,
     metrics: set[Metric],
     block_bytes: int,
+    threads: int,
 ) -> Iterator[Ranked]:
     """Rankings by Hamming distance: counts by distance and relevance, and ranks only for the rule ``stable``."""
     n_query, n = codes[0].shape[1], codes[1].shape[1]
@@ -83,12 +102,11 @@ def _by_codes(
     stable = cuts.pop("stable", 0)
     task = (*codes, words.query, words.gallery, words.shared)
     per_query = (_BYTES_PER_GROUP + BYTES_PER_RULE * len(cuts)) * levels + _BYTES_PER_GROUP * stable
-    step = max(1, (block_bytes - n) // per_query)
-    for start in range(0, n_query, step):
-        stop = min(start + step, n_query)
-        counts = np.zeros((stop - start, levels, 2), dtype=np.int64)
-        flat = counts.reshape(stop - start, -1)
-        kernel.hamming_histograms(*task, start, stop, flat)
+
+    def rank(rows: slice) -> Ranked:
+        counts = np.zeros((rows.stop - rows.start, levels, 2), dtype=np.int64)
+        flat = counts.reshape(len(counts), -1)
+        kernel.hamming_histograms(*task, rows.start, rows.stop, flat)
         R = counts[:, :, 1].sum(axis=1)
         by_rule = {}
         if cuts:
@@ -96,11 +114,16 @@ def _by_codes(
             by_rule = {rule: tied.under(rule) for rule in cuts}
         if stable:
             found_at = np.empty(n, dtype=np.uint8)
-            rows = _Rows(R, int(np.minimum(R, stable).sum()))
-            for i in range(stop - start):
-                rows.add(kernel.hamming_stable(*task, start + i, flat[i], stable, found_at, *rows.room))
-            by_rule["stable"] = rows.groups()
-        yield Ranked(slice(start, stop), R, by_rule)
+            ranked = _Rows(R, int(np.minimum(R, stable).sum()))
+            for i in range(len(counts)):
+                ranked.add(kernel.hamming_stable(*task, rows.start + i, flat[i], stable, found_at, *ranked.room))
+            by_rule["stable"] = ranked.groups()
+        return Ranked(rows, R, by_rule)
+
+    step = max(1, (block_bytes - n * threads) // per_query)
+    for start in range(0, n_query, step):
+        for _, ranked in _shared_out(rank, start, min(start + step, n_query), threads):
+            yield ranked
 
 
 def _by_keys(
@@ -111,6 +134,7 @@ def _by_keys(
     key: np.dtype,
     metrics: set[Metric],
     block_bytes: int,
+    threads: int,
 ) -> Iterator[Ranked]:
     """Rankings by real-valued scores: every query's keys are sorted, then read once."""
     n_query, n = scores.shape
@@ -118,13 +142,15 @@ def _by_keys(
     step = max(1, block_bytes // plan.bytes_per_query)
     for start in range(0, n_query, step):
         stop = min(start + step, n_query)
-        block = np.require(scores.block(start, stop), requirements=["C", "A", "W"])
-        ranked = plan.rank(block.view(key), start)
-        del block
-        if ranked is None:
-            yield from ranked_blocks(scores, relevance, {m.ties for m in metrics}, block_bytes, start, stop)
-        else:
-            yield ranked
+        block = np.require(scores.block(start, stop), requirements=["C", "A", "W"]).view(key)
+        rank = partial(plan.rank, block, start)
+        for rows, ranked in _shared_out(rank, start, stop, threads):
+            if ranked is None:
+                rules = {m.ties for m in metrics}
+                yield from ranked_blocks(scores, relevance, rules, block_bytes, rows.start, rows.stop)
+            else:
+                yield ranked
+        del block, rank
 
 
 class _Plan:
@@ -145,16 +171,16 @@ class _Plan:
         if self.whole:
             self.inverse, self.H = 1.0 / np.arange(1, n + 1), harmonics(n)
 
-    def rank(self, block: np.ndarray, start: int) -> Ranked | None:
-        """Rankings of the queries from `start` on, given the bits of their scores; None if a row makes no keys."""
-        rows = len(block)
-        R = np.empty(rows, dtype=np.int64)
-        ap = np.zeros(rows) if self.whole else None
-        tied, stable = _Rows(R, rows * self.tied), _Rows(R, rows * self.stable)
+    def rank(self, block: np.ndarray, start: int, rows: slice) -> Ranked | None:
+        """Rankings of some queries, given the bits of scores from query `start` on; None if a row makes no keys."""
+        count = rows.stop - rows.start
+        R = np.empty(count, dtype=np.int64)
+        ap = np.zeros(count) if self.whole else None
+        tied, stable = _Rows(R, count * self.tied), _Rows(R, count * self.stable)
         keys, sorter = np.empty(self.n, self.key), _Sorter(self.kernel, self.key, self.n)
-        for i in range(rows):
-            words = self.words.query, self.words.gallery, self.words.shared, start + i
-            R[i] = self.kernel.write_keys(block[i], *words, self.top, keys)
+        for i, query in enumerate(range(rows.start, rows.stop)):
+            words = self.words.query, self.words.gallery, self.words.shared, query
+            R[i] = self.kernel.write_keys(block[query - start], *words, self.top, keys)
             if R[i] < 0:
                 return None
             if self.stable:
@@ -171,7 +197,7 @@ class _Plan:
         by_rule = {rule: groups.under(rule) for rule in self.cuts}
         if self.stable:
             by_rule["stable"] = stable.groups()
-        return Ranked(slice(start, start + rows), R, by_rule, ap)
+        return Ranked(rows, R, by_rule, ap)
 
 
 class _Sorter:

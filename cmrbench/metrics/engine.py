@@ -51,6 +51,7 @@ def evaluate(
     relevance: Relevance,
     metrics: Iterable[Metric | str] = ("mAP@all",),
     block_bytes: int = BLOCK_BYTES,
+    threads: int = 1,
 ) -> Evaluation:
     """Measure a ranking.
 
@@ -66,17 +67,22 @@ def evaluate(
         Memory for one block of queries. At least one query is taken at a time, so a gallery of n items needs about
         ``144 n`` bytes in any case, and ``64 n`` more for every tie rule after the first. Compiled kernels, used
         from `cmrbench.metrics.compiled.LEAST_PAIRS` pairs up where numba is installed, need less.
+    threads : int
+        Threads for compiled kernels; no value depends on their number. The matrix products behind real-valued scores
+        take as many as the BLAS library is told to.
 
     Raises
     ------
     DataError
         If scores and relevance differ in shape, or there is no query or no gallery item.
     UsageError
-        If there is no metric or a bad `block_bytes`.
+        If there is no metric, or a bad `block_bytes` or `threads`.
     """
     wanted = _unique(metrics)
     if block_bytes <= 0:
         raise UsageError(f"block_bytes must be positive, got {block_bytes}")
+    if threads <= 0:
+        raise UsageError(f"threads must be positive, got {threads}")
     if scores.shape != relevance.shape:
         raise DataError(
             f"the representations are of {scores.shape[0]} queries and {scores.shape[1]} gallery items, "
@@ -89,7 +95,7 @@ def evaluate(
     values = {metric: np.empty(n_query) for metric in wanted}
     hits = {metric: np.empty(n_query) for metric in wanted if metric.mean == "with_hits"}
     relevant = np.empty(n_query, dtype=np.int64)
-    blocks = compiled_blocks(scores, relevance, wanted, block_bytes)
+    blocks = compiled_blocks(scores, relevance, wanted, block_bytes, threads)
     if blocks is None:
         blocks = ranked_blocks(scores, relevance, {m.ties for m in wanted}, block_bytes)
     for ranked in blocks:

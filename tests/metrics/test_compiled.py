@@ -149,6 +149,24 @@ def test_block_size_changes_nothing(monkeypatch, block_bytes):
             np.testing.assert_array_equal(whole.per_query[name], parts.per_query[name])
 
 
+@pytest.mark.parametrize("threads", [2, 3, 16])
+def test_threads_change_nothing(monkeypatch, threads):
+    monkeypatch.setattr(compiled, "LEAST_PAIRS", 0)
+    rng = np.random.default_rng(2)
+    codes = [np.where(rng.random((m, 20)) < 0.5, -1, 1) for m in (9, 60)]
+    relevance = from_labels(rng.integers(0, 5, 9), rng.integers(0, 4, 60))
+    real = rng.normal(size=(9, 60)).astype(np.float32)
+    wide = real.copy()
+    wide[4, :2] = 1e38, 1e-38  # this query goes by numpy
+    for task in (hamming(*codes), given(real), given(wide)):
+        for block_bytes in (1 << 28, 5000):
+            one, many = (evaluate(task, relevance, NAMES + RULES, block_bytes, t) for t in (1, threads))
+            for name in one.values:
+                np.testing.assert_allclose(one.per_query[name], many.per_query[name], rtol=0, atol=1e-15)
+                if task.codes or task.values is real:
+                    np.testing.assert_array_equal(one.per_query[name], many.per_query[name])
+
+
 def test_arrays_in_other_layouts_stay_as_they_are(both):
     rng = np.random.default_rng(3)
     scores = rng.random((4, 30), dtype=np.float32)

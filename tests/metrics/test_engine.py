@@ -205,6 +205,8 @@ def test_bad_requests_are_refused():
         measured(ones, [0, 1], [0, 1, 0], [])
     with pytest.raises(UsageError, match="block_bytes"):
         measured(ones, [0, 1], [0, 1, 0], block_bytes=0)
+    with pytest.raises(UsageError, match="threads"):
+        measured(ones, [0, 1], [0, 1, 0], threads=0)
     with pytest.raises(UnknownNameError, match="did you mean cosine"):
         evaluate_arrays(ones, ones, [0, 1], [0, 1], distance="cosin")
     with pytest.raises(UnknownNameError, match="tie rule"):
