@@ -92,13 +92,14 @@ def dcmh_loop(w: Workload) -> Values:
     query_labels, gallery_labels = w.query_labels.astype(np.float32), w.gallery_labels.astype(np.float32)
     total = dict.fromkeys(w.metrics, 0.0)
     for code, labels in zip(query, query_labels, strict=True):
-        relevant = labels @ gallery_labels.T > 0
+        relevant = (labels @ gallery_labels.T > 0).astype(np.float32)
         distance = 0.5 * (query.shape[1] - code @ gallery.T)
         ranked = relevant[np.argsort(distance)]
         for name in w.metrics:
-            position = np.flatnonzero(ranked[: _cut(name)]) + 1.0
-            if len(position):
-                total[name] += np.mean(np.arange(1, len(position) + 1) / position)
+            hits = ranked[: _cut(name)]
+            found = int(hits.sum())
+            if found:
+                total[name] += np.mean(np.linspace(1, found, found) / (np.flatnonzero(hits == 1) + 1.0))
     return {name: value / w.n_query for name, value in total.items()}
 
 
