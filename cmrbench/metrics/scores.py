@@ -206,8 +206,12 @@ def _pair(query: Any, gallery: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _scaled(rows: np.ndarray) -> np.ndarray:
     """Each row times the power of two that brings its largest entry to [0.5, 1): exact, and nothing can overflow."""
-    _, exponent = np.frexp(np.abs(rows).max(axis=1, keepdims=True))
-    scaled: np.ndarray = np.ldexp(rows, -exponent)
+    largest = np.maximum(rows.max(axis=1, keepdims=True), -rows.min(axis=1, keepdims=True))
+    power = -np.frexp(largest)[1]
+    most = np.finfo(rows.dtype).maxexp - 1
+    scaled: np.ndarray = rows * np.ldexp(np.ones_like(largest), np.clip(power, -most, most))
+    if (np.abs(power) > most).any():  # a factor that a number of this width does not hold
+        scaled *= np.ldexp(np.ones_like(largest), power - np.clip(power, -most, most))
     return scaled
 
 
@@ -219,7 +223,27 @@ def _norms(rows: np.ndarray) -> np.ndarray:
 
 
 def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    folded = np.ascontiguousarray(rows + rows.dtype.type(0))  # -0 becomes +0, so that equal rows have equal bytes
+    """The distinct rows, and which of them every row is; None if no two rows are equal."""
+    if len(np.unique(_hashes(rows))) == len(rows):  # the usual case, without sorting whole rows
+        return rows, None
+    folded = _folded(rows)
     as_bytes = folded.view(np.dtype((np.void, folded.dtype.itemsize * folded.shape[1]))).ravel()
     _, first, item = np.unique(as_bytes, return_index=True, return_inverse=True)
     return (rows, None) if len(first) == len(rows) else (rows[first], item.ravel())
+
+
+def _hashes(rows: np.ndarray) -> np.ndarray:
+    """A number for every row, uint64, that is the same for equal rows."""
+    words = rows.dtype.itemsize * rows.shape[1] // 4
+    factors = np.random.default_rng(0).integers(1 << 63, size=words, dtype=np.uint64) | np.uint64(1)
+    hashes = np.empty(len(rows), dtype=np.uint64)
+    step = max(1, (1 << 18) // words)  # a megabyte at a time
+    for start in range(0, len(rows), step):
+        part = _folded(rows[start : start + step]).view(np.uint32)
+        np.einsum("ij,j->i", part, factors, out=hashes[start : start + step])
+    return hashes
+
+
+def _folded(rows: np.ndarray) -> np.ndarray:
+    """Contiguous rows with -0 turned into +0, so that equal rows have equal bytes."""
+    return np.ascontiguousarray(rows + rows.dtype.type(0))

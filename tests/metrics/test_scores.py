@@ -179,3 +179,38 @@ def test_bad_labels_are_named(query, gallery, words):
 def test_bad_instances_are_named(query, gallery, words):
     with pytest.raises(DataError, match=words):
         from_instances(query, gallery)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("d", [1, 2, 7, 300])
+def test_equal_rows_are_found(dtype, d):
+    rng = np.random.default_rng(d)
+    rows = rng.normal(size=(40, d)).astype(dtype)
+    assert module._distinct(rows)[1] is None
+    rows[7] = rows[31]
+    rows[[3, 12], 0] = 0.0, -0.0
+    rows[12, 1:] = rows[3, 1:]
+    distinct, item = module._distinct(rows)
+    assert len(distinct) == 38
+    assert item[7] == item[31]
+    assert item[3] == item[12]
+    np.testing.assert_array_equal(distinct[item], rows)
+
+
+def test_equal_hashes_of_different_rows_do_no_harm(monkeypatch):
+    rows = np.random.default_rng(0).normal(size=(9, 4))
+    monkeypatch.setattr(module, "_hashes", lambda rows: np.zeros(len(rows), dtype=np.uint64))
+    assert module._distinct(rows) == (rows, None)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_scaling_by_powers_of_two_is_exact(dtype):
+    info = np.finfo(dtype)
+    odd = [info.max, info.tiny, 0, -0.0, 1, -info.max, info.smallest_subnormal, -3 * info.smallest_subnormal]
+    rows = [np.random.default_rng(0).normal(size=8) * 2.0**e for e in range(-30, 30)]
+    rows += [odd, odd[6:] * 4, np.zeros(8), [info.tiny, info.tiny / 2, 0, 0, 0, 0, 0, info.smallest_subnormal]]
+    array = np.array(rows, dtype=dtype)
+    scaled = module._scaled(array)
+    _, exponent = np.frexp(np.abs(array).max(axis=1, keepdims=True))
+    np.testing.assert_array_equal(scaled, np.ldexp(array, -exponent))
+    assert scaled.dtype == dtype
