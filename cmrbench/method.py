@@ -46,6 +46,9 @@ CATEGORIES = {
 }
 """The survey's taxonomy, and the baselines that every table shows."""
 
+LOGGER = "cmrbench.method"
+"""Name of the logger in `Context`; what a method logs there as a warning is kept with its run."""
+
 RETRIEVALS = ("cosine", "euclidean", "inner", "hamming", "2sknn", "score")
 
 
@@ -153,7 +156,7 @@ class Context:
     time_budget: float | None = None
     n_classes: int = 0
     progress: Callable[[int, int, str], None] = field(default=lambda done, total, note: None)
-    logger: logging.Logger = field(default_factory=lambda: logging.getLogger("cmrbench.method"))
+    logger: logging.Logger = field(default_factory=lambda: logging.getLogger(LOGGER))
 
     def rng(self, *parts: object) -> np.random.Generator:
         """A numpy generator for this seed and purpose; different `parts` give independent streams."""

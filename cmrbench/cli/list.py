@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from cmrbench.cli.console import console
+from cmrbench.core.errors import UsageError
 
 app = typer.Typer(help="List methods, datasets, suites or runs.", no_args_is_help=True)
 _JSON = typer.Option(False, "--json", help="Print JSON on standard output.")
@@ -142,6 +143,8 @@ def status_command(results: Path = _RESULTS, as_json: bool = _JSON) -> None:
 def _runs(results: Path) -> list[dict[str, Any]]:
     from cmrbench.store.store import Store
 
+    if not results.is_dir():
+        raise UsageError(f"the results folder {results} does not exist; `cmrbench run` makes it")
     columns = ["run_key", "spec_key", "method", "preset", "params", "dataset", "feature_set", "dim", "bits", "seed"]
     table = Store(results).table([*columns, "status", "cause", "created", "total_s"])
     by_key = {row["run_key"]: row for row in table.to_pylist()}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     *NEEDED,
     *("method", "params", "preset", "dataset", "dataset_fingerprint", "feature_set", "bits", "dim", "seed", "info"),
-    *("cause", "fit_s", "peak_rss", "query_modality", "gallery_modality", "protocol_fingerprint"),
+    *("cause", "fit_s", "peak_rss", "output_dim", "query_modality", "gallery_modality", "protocol_fingerprint"),
     *("value", "chance", "n_query", "n_gallery", "flags"),
 )
 """The columns of `cmrbench.store.schema` that a leaderboard needs."""

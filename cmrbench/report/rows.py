@@ -156,6 +156,9 @@ def _row(entry: _Entry, title: str, key: TableKey, columns: Sequence[Column], no
         marks.append(symbol)
         notes.marks[symbol] = text
     marks += [superscript(notes.number(plain(flag))) for flag in sorted(entry.flags.difference(known))]
+    asked, found = entry.example["dim"], entry.example["output_dim"]
+    if asked and found and found != asked:
+        marks.append(superscript(notes.number(f"{asked} dimensions were asked for, {found} were found")))
     preset = entry.example["preset"]
     if preset:
         notes.marks[plain(f"({preset})")] = preset_note(preset, key.dataset)

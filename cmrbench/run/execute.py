@@ -270,21 +270,28 @@ def checked_representations(info: MethodInfo, modality: str, array: object, n: i
 
 
 def model_bytes(value: object, depth: int = 0) -> int:
-    """Bytes of the arrays and tensors that a fitted method holds in its attributes."""
+    """Bytes of the arrays and tensors that a fitted method holds in its attributes; 0 where they refuse to tell."""
+    try:
+        return _bytes_of(value, depth)
+    except Exception:  # an object's own attribute or state_dict: no reason to lose a finished run
+        return 0
+
+
+def _bytes_of(value: object, depth: int) -> int:
     if isinstance(value, np.ndarray):
         return int(value.nbytes)
     if hasattr(value, "element_size") and hasattr(value, "nelement"):
         return int(value.element_size() * value.nelement())
     if hasattr(value, "state_dict"):
-        return model_bytes(dict(value.state_dict()), depth + 1)
+        return _bytes_of(dict(value.state_dict()), depth + 1)
     if depth > 6:
         return 0
     if isinstance(value, Mapping):
-        return sum(model_bytes(v, depth + 1) for v in value.values())
+        return sum(_bytes_of(v, depth + 1) for v in value.values())
     if isinstance(value, (list, tuple)):
-        return sum(model_bytes(v, depth + 1) for v in value)
+        return sum(_bytes_of(v, depth + 1) for v in value)
     if hasattr(value, "__dict__") and not isinstance(value, type):
-        return sum(model_bytes(v, depth + 1) for v in vars(value).values())
+        return sum(_bytes_of(v, depth + 1) for v in vars(value).values())
     return 0
 
 

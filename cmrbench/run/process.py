@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 
 from cmrbench.run.messages import RESULT, GarbledError, Inbox
 from cmrbench.run.plan import PlannedRun
@@ -22,6 +23,9 @@ KEPT_OUTPUT = 64 * 1024
 """Bytes kept of what a run prints."""
 
 _PRELOAD = ["cmrbench.run.worker", "cmrbench.run.execute", "cmrbench.data", "cmrbench.store.schema", "scipy.linalg"]
+
+_SERVER_GRACE = 10.0
+"""Seconds that a start waits for a new server where the old one is dying."""
 
 _UNKNOWN = 255
 """What multiprocessing gives as exit code where the server is no longer there to tell."""
@@ -55,8 +59,7 @@ class RunProcess:
             target=worker_main, args=(planned, messages_there, output_there, max_memory, _settings())
         )
         try:
-            with _no_main_module():
-                self._process.start()
+            _start(self._process)
         except BaseException:
             self._messages.close()
             self._output.close()
@@ -199,6 +202,20 @@ def _settings() -> dict[str, str]:
 
 
 _main_module = threading.Lock()
+
+
+def _start(process: BaseProcess) -> None:
+    """Start a process; where the server that forks it is just dying, wait until another has taken its place."""
+    last = time.perf_counter() + _SERVER_GRACE
+    while True:
+        try:
+            with _no_main_module():
+                process.start()
+            return
+        except (ConnectionError, EOFError):
+            if time.perf_counter() > last:
+                raise
+        time.sleep(0.1)
 
 
 @contextmanager

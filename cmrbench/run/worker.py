@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import fcntl
 import json
+import logging
 import os
 import resource
 import signal
@@ -27,9 +28,11 @@ from typing import Any
 
 from cmrbench.core.errors import CmrbenchError, DeclinedError
 from cmrbench.core.runs import RunResult
+from cmrbench.method import LOGGER
 from cmrbench.run.messages import PROGRESS, RESULT, send
 from cmrbench.run.plan import PlannedRun
 
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _MOST_WARNINGS = 20
 _LONGEST_CAUSE = 1000
 _LONGEST_TRACE = 64 * 1024
@@ -72,7 +75,7 @@ def carry_out(planned: PlannedRun, progress: Any = lambda done, total, note: Non
     start = time.perf_counter()
     status, cause, trace = "done", "", ""
     execution = None
-    with warnings.catch_warnings(record=True) as caught:
+    with _Logged() as logged, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         try:
             execution = _execute(planned, progress)
@@ -99,7 +102,7 @@ def carry_out(planned: PlannedRun, progress: Any = lambda done, total, note: Non
         output_dim=execution.output_dim if execution else 0,
         n_train=execution.n_train if execution else 0,
         environment=_environment(planned),
-        warnings=_told(caught),
+        warnings=(*logged.texts, *_told(caught))[:_MOST_WARNINGS],
         records=execution.records if execution else (),
     )
 
@@ -115,6 +118,8 @@ def _execute(planned: PlannedRun, progress: Any) -> Any:
         import torch
 
         torch.set_num_threads(planned.threads)
+    for variable in _THREAD_VARIABLES:  # for libraries that are loaded from here on; the rest is limited below
+        os.environ[variable] = str(planned.threads)
     with threadpool_limits(planned.threads):
         spec = planned.spec
         cls = planned.ref.load()
@@ -237,9 +242,33 @@ def _words(error: BaseException) -> str:
         return "(its text cannot be made)"
 
 
+class _Logged(logging.Handler):
+    """Keeps what a method logs as a warning or worse, once each."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._kept: dict[str, None] = {}
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(self._kept)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(Exception):  # a message that does not fit its arguments must not cost the run
+            if len(self._kept) < _MOST_WARNINGS:
+                self._kept[shortened(record.getMessage(), _LONGEST_CAUSE)] = None
+
+    def __enter__(self) -> _Logged:
+        logging.getLogger(LOGGER).addHandler(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        logging.getLogger(LOGGER).removeHandler(self)
+
+
 def _told(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
     texts = (shortened(f"{w.category.__name__}: {w.message}", _LONGEST_CAUSE) for w in caught)
-    return tuple(dict.fromkeys(texts))[:_MOST_WARNINGS]
+    return tuple(dict.fromkeys(texts))
 
 
 def peak_rss() -> int:

@@ -173,10 +173,23 @@ def test_lists_in_json(run, tmp_path):
     assert status == {"runs": 1, "by_status": {"done": 1}, "without_result": []}
 
 
-@pytest.mark.parametrize("what", ["methods", "datasets", "suites", "runs"])
+@pytest.mark.parametrize("what", ["methods", "datasets", "suites"])
 def test_lists_for_people(cache_dir, what, tmp_path):
     done = cmrbench("list", what, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", [["list", "runs"], ["status"]])
+def test_a_results_folder_that_is_not_there_is_said(cache_dir, command, tmp_path):
+    done = cmrbench(*command, "--results", tmp_path / "typo")
+    assert done.returncode == 2
+    assert "typo does not exist" in done.stderr
+
+
+def test_dimensions_that_were_not_found_are_said(run):
+    done = run("--methods", "cca", "--datasets", "synthetic", "--dim", "500", *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert "500 dimensions were asked for, " in done.stdout
 
 
 def test_help_names_every_command(cache_dir):

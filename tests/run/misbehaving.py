@@ -281,3 +281,26 @@ class OpensTheDataset(_Centred):
 
     def declines(self, dataset):
         return f"{len(dataset.part('query'))} modalities in query"
+
+
+class Logs(_Centred):
+    info = _info("logs")
+
+    def fit(self, train, val, context):
+        context.logger.warning("only %d of %s directions", 8, context.dim)
+        context.logger.warning("only %d of %s directions", 8, context.dim)
+        context.logger.warning("%d", "not a number")
+        return super().fit(train, val, context)
+
+
+class RefusesToBeCounted:
+    def state_dict(self):
+        raise RuntimeError("no")
+
+
+class HoldsAnOddObject(_Centred):
+    info = _info("holds_an_odd_object")
+
+    def fit(self, train, val, context):
+        self.odd_ = RefusesToBeCounted()
+        return super().fit(train, val, context)

@@ -28,6 +28,8 @@ EXPECTED = {
     "declines": ("declined", "only on Tuesdays"),
     "writes_features": ("failed", "read-only"),
     "uses_score": ("done", ""),
+    "logs": ("done", ""),
+    "holds_an_odd_object": ("done", ""),
     "sends_garbage": ("failed", "wrote into the pipe"),
     "sends_half_a_message": ("timeout", "--timeout"),
     "prints_forever": ("timeout", "--timeout"),
@@ -103,3 +105,7 @@ def test_a_cause_is_a_line_that_can_be_read(rows):
 
 def test_what_a_method_started_ends_with_its_run(rows):
     assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "98765"]]
+
+
+def test_what_a_method_logs_as_a_warning_is_kept(rows):
+    assert [w for w in rows["logs"][0]["warnings"] if "directions" in w] == ["only 8 of None directions"]
