@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from cmrbench import load_dataset
+from cmrbench.core.items import Items
 from cmrbench.metrics import evaluate, from_labels
 from cmrbench.retrieval import Encoded, rank
 
 
-def encoded(modality: str, items, columns: np.ndarray) -> Encoded:  # noqa: ANN001
+def encoded(modality: str, items: Items, columns: np.ndarray) -> Encoded:
     return Encoded(modality, items.features, items.labels[:, columns])
 
 

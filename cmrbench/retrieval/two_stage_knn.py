@@ -164,6 +164,7 @@ def _dense_ranks(count: np.ndarray, tie_break: np.ndarray) -> np.ndarray:
 
 def _label_sets(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     packed = np.packbits(labels, axis=1)
+    packed = np.ascontiguousarray(packed)  # packbits keeps the order of axes, and labels may come column-major
     as_bytes = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
     _, first, label_set = np.unique(as_bytes, return_index=True, return_inverse=True)
     return labels[first], label_set.ravel()

@@ -67,6 +67,13 @@ def test_no_arbitrary_order_changes_the_numbers():
     np.testing.assert_array_equal(moved.block(0, 12), rank("2sknn", query, gallery, train, k=7).block(0, 12))
 
 
+def test_the_memory_layout_of_labels_changes_nothing():
+    query, gallery, train = task(0)
+    column_major = [Encoded(e.modality, e.representations, np.asfortranarray(e.labels)) for e in (gallery, train)]
+    found = rank("2sknn", query, *column_major, k=5).block(0, len(query.labels))
+    np.testing.assert_array_equal(found, rank("2sknn", query, gallery, train, k=5).block(0, len(query.labels)))
+
+
 def test_blocks_change_nothing(monkeypatch):
     query, gallery, train = task(2)
     whole = rank("2sknn", query, gallery, train, k=9).block(0, 12)
