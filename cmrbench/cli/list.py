@@ -12,6 +12,7 @@ import typer
 
 from cmrbench.cli.console import console
 from cmrbench.core.errors import UsageError
+from cmrbench.core.runs import is_settled
 
 app = typer.Typer(help="List methods, datasets, suites or runs.", no_args_is_help=True)
 _JSON = typer.Option(False, "--json", help="Print JSON on standard output.")
@@ -130,7 +131,7 @@ def status_command(results: Path = _RESULTS, as_json: bool = _JSON) -> None:
     """Count the runs of a results folder by how they ended, and name those without a result."""
     rows = _runs(results)
     counts = Counter(r["status"] for r in rows)
-    troubled = [r for r in rows if r["status"] not in ("done", "declined")]
+    troubled = [r for r in rows if not is_settled(r["status"])]
     if as_json:
         _print_json({"runs": len(rows), "by_status": dict(counts), "without_result": troubled})
         return

@@ -22,6 +22,7 @@ from cmrbench.cli.parsing import (
     size,
 )
 from cmrbench.core.errors import UsageError
+from cmrbench.core.runs import is_settled
 
 if TYPE_CHECKING:
     from cmrbench.registry import MethodTable
@@ -191,7 +192,7 @@ def _conclude(plan: Plan, store: Any, unstored: Sequence[str]) -> int:
     table = rows_of(store, plan.runs)
     print_leaderboards(out, table)
     status = dict(zip(table.column("run_key").to_pylist(), table.column("status").to_pylist(), strict=True))
-    failed = [r for r in plan.runs if status.get(r.run_key) not in ("done", "declined")]
+    failed = [r for r in plan.runs if not is_settled(status.get(r.run_key))]
     declined = sum(s == "declined" for s in status.values())
     done = len(plan.runs) - len(failed) - declined
     parts = [f"{done} of {len(plan.runs)} runs have a result in {store.folder}"]

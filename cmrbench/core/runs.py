@@ -12,6 +12,11 @@ STATUSES = ("done", "failed", "timeout", "oom", "killed", "declined")
 """How a run can end. Every status but ``done`` carries a cause; all are rows in the store."""
 
 
+def is_settled(status: str | None) -> bool:
+    """Whether a run that ended so need not be carried out again: it has its result, or it was declined."""
+    return status in ("done", "declined")
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """What was asked of one run; the *spec key* is its hash.

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cmrbench.core.runs import is_settled
 from cmrbench.registry import MethodTable, load_methods
-from cmrbench.run.local import Event, Limits, is_settled, run_all
+from cmrbench.run.local import Event, Limits, run_all
 from cmrbench.run.plan import DEFAULT_BITS, PlannedRun, RunRequest, plan_runs
 from cmrbench.store.store import Stamp, Store
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 
 import numpy as np
 
@@ -123,8 +124,10 @@ class _Runner:
         with _clock(self.seconds, "load"):
             full = self.dataset.part("train")
             val = self.dataset.part("val") if "val" in self.dataset.sizes else None
-            train, held_out = training_items(full, val, supervised=info.supervision == "labels", selects=info.selects)
-            labelled, _ = training_items(full, val, supervised=True, selects=info.selects)
+            labelled, val = training_items(full, val, supervised=True, selects=info.selects)
+            train, held_out = training_items(
+                labelled, val, supervised=info.supervision == "labels", selects=info.selects
+            )
         self.on_stage("fit")
         with _clock(self.seconds, "fit"):
             fitted = self.method.fit(train, held_out, self.context)
@@ -171,20 +174,18 @@ class _Runner:
         return learned[np.asarray(rows, dtype=np.intp)]
 
     def _measure(self, protocol: Protocol, train: Mapping[str, Items]) -> list[Record]:
-        records = []
         queries, gallery = self._open(protocol.query), self._open(protocol.gallery)
+        codes = {m: self._gallery(protocol, m, train) for m in self.dataset.modalities}
+        targets = {m: Encoded(m, c, gallery[m].labels) for m, c in codes.items() if c is not None}
+        if not targets:
+            return []
+        asked = {m: Encoded(m, self._encode(protocol.query, m), items.labels) for m, items in queries.items()}
+        records = []
         for strategy in self.plan.retrievals or self.method.info.retrieval:
-            for a in self.dataset.modalities:
-                for b in self.dataset.modalities:
-                    if a == b:
-                        continue
-                    codes = self._gallery(protocol, b, train)
-                    if codes is None:
-                        continue
-                    query = Encoded(a, self._encode(protocol.query, a), queries[a].labels)
-                    target = Encoded(b, codes, gallery[b].labels)
+            for a, b in permutations(self.dataset.modalities, 2):
+                if b in targets:
                     seen = self._training_codes(a, train) if strategy in READS_LABELS else None
-                    records += self._record(protocol, strategy, query, target, seen, queries[a], gallery[b])
+                    records += self._record(protocol, strategy, asked[a], targets[b], seen, queries[a], gallery[b])
         return records
 
     def _training_codes(self, modality: str, train: Mapping[str, Items]) -> Encoded:

@@ -228,11 +228,6 @@ class _Scheduler:
         _finish(self.store, result, planned, self.on_event)
 
 
-def is_settled(status: str | None) -> bool:
-    """Whether a stored run need not be carried out again: it has its result, or it was declined."""
-    return status in ("done", "declined")
-
-
 def failure(planned: PlannedRun, status: str, cause: str, trace: str = "", total: float | None = None) -> RunResult:
     """The result of a run that has no numbers."""
     from cmrbench.run.environment import describe
