@@ -7,7 +7,8 @@ from typing import Any
 
 from cmrbench.core.errors import DataError, UnknownNameError
 from cmrbench.metrics import scores
-from cmrbench.metrics.engine import BLOCK_BYTES, Evaluation, evaluate
+from cmrbench.metrics.engine import BLOCK_BYTES, evaluate
+from cmrbench.metrics.evaluation import Evaluation
 from cmrbench.metrics.metric import Metric
 from cmrbench.metrics.relevance import from_labels
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from itertools import pairwise
@@ -11,8 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cmrbench.metrics.metric import Metric
-from cmrbench.metrics.ranking import BYTES_PER_RULE, Ranked, groups_of_counts, is_whole_ap, ranked_blocks
+from cmrbench.metrics.ranking import BYTES_PER_RULE, Needs, Ranked, groups_of_counts, ranked_blocks
 from cmrbench.metrics.relevance import LabelWords, Relevance
 from cmrbench.metrics.scores import Scores
 from cmrbench.metrics.ties import Groups, harmonics
@@ -46,7 +45,7 @@ def kernels() -> tuple[ModuleType, ModuleType] | None:
 
 
 def compiled_blocks(
-    scores: Scores, relevance: Relevance, metrics: Iterable[Metric], block_bytes: int, threads: int
+    scores: Scores, relevance: Relevance, needs: Needs, block_bytes: int, threads: int
 ) -> Iterator[Ranked] | None:
     """Rankings block by block as from `ranked_blocks`; None where kernels do not apply or would not pay.
 
@@ -61,20 +60,11 @@ def compiled_blocks(
     if modules is None:
         return None
     counting, sorting = modules
-    wanted = set(metrics)
     if key is not None:
-        return _by_keys(sorting, scores, relevance, words, key, wanted, block_bytes, threads)
+        return _by_keys(sorting, scores, relevance, words, key, needs, block_bytes, threads)
     if scores.codes is not None and scores.levels is not None and scores.levels <= _MOST_LEVELS:
-        return _by_codes(counting, scores.codes, scores.levels, words, wanted, block_bytes, threads)
+        return _by_codes(counting, scores.codes, scores.levels, words, needs, block_bytes, threads)
     return None
-
-
-def _cuts(metrics: Iterable[Metric], n: int) -> dict[str, int]:
-    """How many ranks the metrics under each tie rule look at."""
-    cuts: dict[str, int] = {}
-    for m in metrics:
-        cuts[m.ties] = max(cuts.get(m.ties, 0), min(m.k or n, n))
-    return cuts
 
 
 def _shared_out(rank: Callable[[slice], T], start: int, stop: int, threads: int) -> list[tuple[slice, T]]:
@@ -92,16 +82,16 @@ def _by_codes(
     codes: tuple[np.ndarray, np.ndarray],
     levels: int,
     words: LabelWords,
-    metrics: set[Metric],
+    needs: Needs,
     block_bytes: int,
     threads: int,
 ) -> Iterator[Ranked]:
     """Rankings by Hamming distance: counts by distance and relevance, and ranks only for the rule ``stable``."""
     n_query, n = codes[0].shape[1], codes[1].shape[1]
-    cuts = _cuts(metrics, n)
-    stable = cuts.pop("stable", 0)
+    stable = needs.cuts.get("stable", 0)
+    rules = needs.rules - {"stable"}
     task = (*codes, words.query, words.gallery, words.shared)
-    per_query = (_BYTES_PER_GROUP + BYTES_PER_RULE * len(cuts)) * levels + _BYTES_PER_GROUP * stable
+    per_query = (_BYTES_PER_GROUP + BYTES_PER_RULE * len(rules)) * levels + _BYTES_PER_GROUP * stable
 
     def rank(rows: slice) -> Ranked:
         counts = np.zeros((rows.stop - rows.start, levels, 2), dtype=np.int64)
@@ -109,16 +99,16 @@ def _by_codes(
         kernel.hamming_histograms(*task, rows.start, rows.stop, flat)
         R = counts[:, :, 1].sum(axis=1)
         by_rule = {}
-        if cuts:
+        if rules:
             tied = groups_of_counts(counts)
-            by_rule = {rule: tied.under(rule) for rule in cuts}
+            by_rule = {rule: tied.under(rule) for rule in rules}
         if stable:
             found_at = np.empty(n, dtype=np.uint8)
             ranked = _Rows(R, int(np.minimum(R, stable).sum()))
             for i in range(len(counts)):
                 ranked.add(kernel.hamming_stable(*task, rows.start + i, flat[i], stable, found_at, *ranked.room))
             by_rule["stable"] = ranked.groups()
-        return Ranked(rows, R, by_rule)
+        return Ranked(rows, R, by_rule, counts=counts)
 
     step = max(1, (block_bytes - n * threads) // per_query)
     for start in range(0, n_query, step):
@@ -132,13 +122,13 @@ def _by_keys(
     relevance: Relevance,
     words: LabelWords,
     key: np.dtype,
-    metrics: set[Metric],
+    needs: Needs,
     block_bytes: int,
     threads: int,
 ) -> Iterator[Ranked]:
     """Rankings by real-valued scores: every query's keys are sorted, then read once."""
     n_query, n = scores.shape
-    plan = _Plan(kernel, words, key, metrics, n)
+    plan = _Plan(kernel, words, key, needs, n)
     step = max(1, block_bytes // plan.bytes_per_query)
     for start in range(0, n_query, step):
         stop = min(start + step, n_query)
@@ -146,22 +136,21 @@ def _by_keys(
         rank = partial(plan.rank, block, start)
         for rows, ranked in _shared_out(rank, start, stop, threads):
             if ranked is None:
-                rules = {m.ties for m in metrics}
-                yield from ranked_blocks(scores, relevance, rules, block_bytes, rows.start, rows.stop)
+                yield from ranked_blocks(scores, relevance, needs, block_bytes, rows.start, rows.stop)
             else:
                 yield ranked
         del block, rank
 
 
 class _Plan:
-    """What to do with the scores of each query so that some metrics can be measured."""
+    """What to do with the scores of each query so that what is needed of its ranking is known."""
 
-    def __init__(self, kernel: ModuleType, words: LabelWords, key: np.dtype, metrics: set[Metric], n: int) -> None:
+    def __init__(self, kernel: ModuleType, words: LabelWords, key: np.dtype, needs: Needs, n: int) -> None:
         self.kernel, self.words, self.key, self.n = kernel, words, key, n
         self.top = np.uint64((1 << (8 * key.itemsize - 2)) - 1)
-        self.whole = any(is_whole_ap(m, n) for m in metrics)
-        self.cuts = _cuts([m for m in metrics if not is_whole_ap(m, n)], n)
-        self.stable = self.cuts.pop("stable", 0)
+        self.whole = needs.ap
+        self.cuts = {rule: cut for rule, cut in needs.cuts.items() if rule != "stable"}
+        self.stable = needs.cuts.get("stable", 0)
         self.tied = max(self.cuts.values(), default=0)
         self.bytes_per_query = (
             2 * key.itemsize * n  # scores, and a copy where gallery items are equal

@@ -2,56 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-
-import numpy as np
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from cmrbench.core.errors import DataError, UsageError
 from cmrbench.metrics.compiled import compiled_blocks
+from cmrbench.metrics.curve import Curve
+from cmrbench.metrics.evaluation import Evaluation, Gathered
+from cmrbench.metrics.graded import graded_blocks
 from cmrbench.metrics.metric import Metric
-from cmrbench.metrics.ranking import ranked_blocks
+from cmrbench.metrics.ranking import Needs, Ranked, ranked_blocks
 from cmrbench.metrics.relevance import Relevance
 from cmrbench.metrics.scores import Scores
-from cmrbench.metrics.ties import Groups, hit, measure
 
 BLOCK_BYTES = 256 << 20
 
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Metrics of one ranking task, each by the metric's name.
-
-    Attributes
-    ----------
-    values : dict of str to float
-        Mean over queries; NaN where the metric's mean is over no query at all.
-    stderr : dict of str to float
-        Standard error of that mean: sd / sqrt(n) over the queries in it; NaN for fewer than two.
-    chance : dict of str to float
-        The same metric, expected under a random order of the gallery (all items tied in one group).
-    per_query : dict of str to ndarray, float64, shape (n_query,)
-        Value of every query; NaN for a query that is not in the mean.
-    counted : dict of str to float
-        Queries in the mean; under ``with_hits`` the expected number of queries with a hit.
-    n_query, n_gallery : int
-    """
-
-    values: dict[str, float]
-    stderr: dict[str, float]
-    chance: dict[str, float]
-    per_query: dict[str, np.ndarray]
-    counted: dict[str, float]
-    n_query: int
-    n_gallery: int
+T = TypeVar("T", Metric, Curve)
 
 
 def evaluate(
     scores: Scores,
     relevance: Relevance,
-    metrics: Iterable[Metric | str] = ("mAP@all",),
+    metrics: Iterable[Metric | str] | Metric | str = ("mAP@all",),
     block_bytes: int = BLOCK_BYTES,
     threads: int = 1,
+    *,
+    curves: Iterable[Curve | str] | Curve | str = (),
 ) -> Evaluation:
     """Measure a ranking.
 
@@ -61,8 +37,8 @@ def evaluate(
         Similarities of queries and gallery items.
     relevance : Relevance
         Which gallery items answer which query.
-    metrics : iterable of Metric or str
-        What to measure; all of them in one pass.
+    metrics : Metric or str, or several
+        What to measure; all of them in one pass, and those with graded gains in a second.
     block_bytes : int
         Memory for one block of queries. At least one query is taken at a time, so a gallery of n items needs about
         ``144 n`` bytes in any case, and ``64 n`` more for every tie rule after the first. Compiled kernels, used
@@ -70,19 +46,46 @@ def evaluate(
     threads : int
         Threads for compiled kernels; no value depends on their number. The matrix products behind real-valued scores
         take as many as the BLAS library is told to.
+    curves : Curve or str, or several
+        Such as ``"PR@11"``; see `Curve`.
 
     Raises
     ------
     DataError
         If scores and relevance differ in shape, or there is no query or no gallery item.
     UsageError
-        If there is no metric, or a bad `block_bytes` or `threads`.
+        If there is no metric and no curve, a metric or curve that the scores do not allow, or a bad `block_bytes` or
+        `threads`.
     """
-    wanted = _unique(metrics)
-    if block_bytes <= 0:
-        raise UsageError(f"block_bytes must be positive, got {block_bytes}")
-    if threads <= 0:
-        raise UsageError(f"threads must be positive, got {threads}")
+    wanted, drawn = listed(metrics, Metric), listed(curves, Curve)
+    n_query, n = check_task(scores, relevance)
+    check_wanted(wanted, drawn, scores.levels)
+    for name, number in (("block_bytes", block_bytes), ("threads", threads)):
+        if number <= 0:
+            raise UsageError(f"{name} must be positive, got {number}")
+
+    gathered = Gathered(wanted, drawn, n_query, n)
+    needs = Needs.of(wanted, drawn, n)
+    if needs:
+        for ranked in ranked_by(scores, relevance, needs, block_bytes, threads):
+            gathered.add(ranked)
+    graded = [m for m in wanted if m.gain != "binary"]
+    if graded:
+        for block in graded_blocks(scores, relevance, graded, block_bytes):
+            gathered.add_graded(block)
+    return gathered.evaluation()
+
+
+def ranked_by(
+    scores: Scores, relevance: Relevance, needs: Needs, block_bytes: int = BLOCK_BYTES, threads: int = 1
+) -> Iterator[Ranked]:
+    """Rankings block by block, by compiled kernels where they apply and pay, or by numpy alone."""
+    blocks = compiled_blocks(scores, relevance, needs, block_bytes, threads)
+    return ranked_blocks(scores, relevance, needs, block_bytes) if blocks is None else blocks
+
+
+def check_task(scores: Scores, relevance: Relevance) -> tuple[int, int]:
+    """Number of queries and gallery items of scores and relevance that go together."""
     if scores.shape != relevance.shape:
         raise DataError(
             f"the representations are of {scores.shape[0]} queries and {scores.shape[1]} gallery items, "
@@ -91,60 +94,29 @@ def evaluate(
     n_query, n = scores.shape
     if not n_query or not n:
         raise DataError(f"nothing to rank: {n_query} queries and {n} gallery items")
-
-    values = {metric: np.empty(n_query) for metric in wanted}
-    hits = {metric: np.empty(n_query) for metric in wanted if metric.mean == "with_hits"}
-    relevant = np.empty(n_query, dtype=np.int64)
-    blocks = compiled_blocks(scores, relevance, wanted, block_bytes, threads)
-    if blocks is None:
-        blocks = ranked_blocks(scores, relevance, {m.ties for m in wanted}, block_bytes)
-    for ranked in blocks:
-        relevant[ranked.rows] = ranked.R
-        for metric in wanted:
-            values[metric][ranked.rows] = ranked.value(metric, n)
-            if metric in hits:
-                hits[metric][ranked.rows] = ranked.hit(metric, n)
-    return _summary(values, hits, relevant, n)
+    return n_query, n
 
 
-def _unique(metrics: Iterable[Metric | str]) -> list[Metric]:
-    listed = [metrics] if isinstance(metrics, str | Metric) else list(metrics)
-    parsed = [Metric.parse(m) if isinstance(m, str) else m for m in listed]
-    if not parsed:
-        raise UsageError("no metric to evaluate; name at least one, such as mAP@all")
-    return list(dict.fromkeys(parsed))
+def check_wanted(metrics: Sequence[Metric], curves: Sequence[Curve], levels: int | None) -> None:
+    """Refuse to measure nothing, and Hamming radii where distances are not Hamming's.
 
-
-def _summary(
-    values: Mapping[Metric, np.ndarray], hits: Mapping[Metric, np.ndarray], relevant: np.ndarray, n: int
-) -> Evaluation:
-    numbers, query = np.unique(relevant, return_inverse=True)  # chance depends on nothing but a query's R
-    tied = Groups.all_tied(numbers, n)
-    result = Evaluation({}, {}, {}, {}, {}, len(relevant), n)
-    for metric, value in values.items():
-        random = measure(tied, metric, n)[query]
-        if metric.mean == "with_hits":
-            weight, random_weight = hits[metric], hit(tied, metric.k or n)[query]
-        else:
-            weight = random_weight = np.ones(len(relevant)) if metric.mean == "all" else (relevant > 0).astype(float)
-        name = str(metric)
-        result.values[name], result.stderr[name], result.counted[name] = _mean(value, weight)
-        result.chance[name] = _mean(random, random_weight)[0]
-        result.per_query[name] = np.divide(value, weight, out=np.full(len(value), np.nan), where=weight > 0)
-    return result
-
-
-def _mean(value: np.ndarray, weight: np.ndarray) -> tuple[float, float, float]:
-    """Mean, standard error and number of queries, of values that are 0 where the weight is 0.
-
-    A weight is 0 or 1, or the probability that a query has a hit; then the mean is the expected sum over the
-    expected number of queries.
+    Parameters
+    ----------
+    metrics, curves : sequence
+    levels : int or None
+        Bits of the codes + 1; None for scores of another kind.
     """
-    count = float(weight.sum())
-    if count == 0:
-        return np.nan, np.nan, 0.0
-    mean = float(value.sum()) / count
-    if count <= 1:
-        return mean, np.nan, count
-    spread = float(np.square(value - mean * weight).sum()) / (count - 1)
-    return mean, float(np.sqrt(spread / count)), count
+    if not metrics and not curves:
+        raise UsageError("no metric to evaluate; name at least one, such as mAP@all")
+    for wanted in (*(m for m in metrics if m.radius is not None), *(c for c in curves if c.by_radius)):
+        if levels is None:
+            raise UsageError(f"{wanted} is measured within Hamming radii, so it needs the distance hamming")
+    for m in metrics:
+        if m.radius is not None and levels is not None and m.radius >= levels:
+            raise UsageError(f"{m}: the Hamming radius of codes of {levels - 1} bits is at most {levels - 1}")
+
+
+def listed(wanted: Iterable[T | str] | T | str, kind: type[T]) -> list[T]:
+    """Metrics or curves, each once and in order, from one or several values or names."""
+    several = [wanted] if isinstance(wanted, str | Metric | Curve) else list(wanted)
+    return list(dict.fromkeys(kind.parse(one) if isinstance(one, str) else one for one in several))

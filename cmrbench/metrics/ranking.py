@@ -2,18 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from cmrbench.metrics.curve import Curve
 from cmrbench.metrics.metric import Metric
 from cmrbench.metrics.relevance import Relevance
 from cmrbench.metrics.scores import Scores
-from cmrbench.metrics.ties import Groups, hit, measure
+from cmrbench.metrics.ties import Groups, hit, measure, within_radius
 
 _BYTES_PER_PAIR = 80  # scores, order, ranked scores and flags
 BYTES_PER_RULE = 64  # tie groups of one rule where every item is relevant and no two are tied: the worst case
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What some metrics need to know of every ranking.
+
+    Attributes
+    ----------
+    cuts : mapping of str to int
+        Under each tie rule, how many ranks down the tie groups are looked at; without what `ap` covers.
+    ap : bool
+        Whether the expected AP of whole rankings is wanted, which can be had without tie groups.
+    counts : bool
+        Whether items are counted by distance (metrics within a Hamming radius).
+    """
+
+    cuts: Mapping[str, int]
+    ap: bool = False
+    counts: bool = False
+
+    @classmethod
+    def of(cls, metrics: Iterable[Metric], curves: Iterable[Curve], n: int) -> Needs:
+        """What metrics and curves need of rankings of n items; nothing for metrics with graded gains but their hits."""
+        cuts: dict[str, int] = {}
+        ap = counts = False
+        looks = [(c.ties, c.k, c.by_radius) for c in curves]
+        for m in metrics:
+            if m.radius is None and is_whole_ap(m, n):
+                ap = True
+            elif m.gain == "binary" or m.mean == "with_hits":
+                looks.append((m.ties, m.k, m.radius is not None))
+        for ties, k, by_radius in looks:
+            if by_radius:
+                counts = True
+            else:
+                cuts[ties] = max(cuts.get(ties, 0), min(k or n, n))
+        return cls(cuts, ap, counts)
+
+    def __bool__(self) -> bool:
+        return bool(self.cuts) or self.ap or self.counts
+
+    @property
+    def rules(self) -> set[str]:
+        """Tie rules of which groups are needed where AP is measured from them, too."""
+        return {*self.cuts, *(("expected",) if self.ap or self.counts else ())}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,21 +76,40 @@ class Ranked:
         Tie groups under each tie rule.
     ap : ndarray of float64, shape (rows,), or None
         Expected AP of the whole rankings where it came without groups.
+    counts : ndarray of int64, shape (rows, levels, 2), or None
+        Items by distance, those that are not relevant and those that are, where scores have levels.
     """
 
     rows: slice
     R: np.ndarray
     groups: dict[str, Groups]
     ap: np.ndarray | None = None
+    counts: np.ndarray | None = None
 
     def value(self, metric: Metric, n: int) -> np.ndarray:
         """A metric of every ranking of n items: float64 (rows,)."""
         if self.ap is not None and is_whole_ap(metric, n):
             return self.ap
+        if metric.radius is not None:
+            assert self.counts is not None  # the engine refuses scores without levels
+            return within_radius(self.counts, metric)
         return measure(self.groups[metric.ties], metric, n)
 
+    def lookup_chance(self, metric: Metric, n: int) -> np.ndarray:
+        """A metric within a Hamming radius, had as many items been looked up at random: float64 (rows,)."""
+        assert self.counts is not None
+        assert metric.radius is not None
+        found = self.counts[:, : metric.radius + 1].sum(axis=(1, 2))
+        any_of, share = (found, self.R) if metric.kind == "P" else (self.R, found)
+        chance: np.ndarray = np.where(any_of > 0, share / n, 0.0)
+        return chance
+
     def hit(self, metric: Metric, n: int) -> np.ndarray:
-        """Probability that a relevant item stands within the cut-off of a metric: float64 (rows,)."""
+        """Probability that a relevant item stands within the cut-off or radius of a metric: float64 (rows,)."""
+        if metric.radius is not None:
+            assert self.counts is not None
+            found: np.ndarray = self.counts[:, : metric.radius + 1, 1].sum(axis=1)
+            return (found > 0).astype(np.float64)
         if metric.k is None or metric.k >= n:
             return (self.R > 0).astype(np.float64)
         return hit(self.groups[metric.ties], metric.k)
@@ -56,22 +121,27 @@ def is_whole_ap(metric: Metric, n: int) -> bool:
 
 
 def ranked_blocks(
-    scores: Scores, relevance: Relevance, rules: set[str], block_bytes: int, start: int = 0, stop: int | None = None
+    scores: Scores, relevance: Relevance, needs: Needs, block_bytes: int, start: int = 0, stop: int | None = None
 ) -> Iterator[Ranked]:
     """Rankings of the queries from `start` up to `stop`, block by block."""
     n_query, n = scores.shape
     stop = n_query if stop is None else stop
+    rules = needs.rules
     step = max(1, block_bytes // ((_BYTES_PER_PAIR + BYTES_PER_RULE * len(rules)) * n))
     for first in range(start, stop, step):
         last = min(first + step, stop)
         block, relevant = scores.block(first, last), relevance.block(first, last)
-        by_rule = {}
+        by_rule, counts = {}, None
         if "stable" in rules:
             by_rule["stable"] = stable_groups(block, relevant)
         if rules - {"stable"}:
-            tied = tie_groups(block, relevant) if scores.levels is None else counted(block, relevant, scores.levels)
+            if scores.levels is None:
+                tied = tie_groups(block, relevant)
+            else:
+                counts = counted(block, relevant, scores.levels)
+                tied = groups_of_counts(counts)
             by_rule |= {rule: tied.under(rule) for rule in rules - {"stable"}}
-        yield Ranked(slice(first, last), next(iter(by_rule.values())).R, by_rule)
+        yield Ranked(slice(first, last), next(iter(by_rule.values())).R, by_rule, counts=counts)
 
 
 def tie_groups(scores: np.ndarray, relevant: np.ndarray) -> Groups:
@@ -90,8 +160,11 @@ def tie_groups(scores: np.ndarray, relevant: np.ndarray) -> Groups:
     return Groups.build(rows, row, T, size[some], r[some])
 
 
-def counted(scores: np.ndarray, relevant: np.ndarray, levels: int) -> Groups:
-    """Tie groups of scores that are whole numbers in [0, levels), by counting instead of sorting."""
+def counted(scores: np.ndarray, relevant: np.ndarray, levels: int) -> np.ndarray:
+    """Items by level from the top, those that are not relevant and those that are: int64 (rows, levels, 2).
+
+    For scores that are whole numbers in [0, levels): they need not be sorted.
+    """
     rows = len(scores)
     key = scores.astype(np.int64)  # ((row, level from the top), relevant)
     np.subtract(levels - 1, key, out=key)
@@ -99,7 +172,7 @@ def counted(scores: np.ndarray, relevant: np.ndarray, levels: int) -> Groups:
     key *= 2
     key += relevant
     histogram = np.bincount(key.ravel(), minlength=rows * levels * 2)
-    return groups_of_counts(histogram.reshape(rows, levels, 2))
+    return histogram.reshape(rows, levels, 2)
 
 
 def groups_of_counts(histogram: np.ndarray) -> Groups:

@@ -46,6 +46,13 @@ class Relevance(ABC):
     def block(self, start: int, stop: int) -> np.ndarray:
         """Relevance of all gallery items to the queries from `start` up to `stop`: bool (rows, n_gallery)."""
 
+    def grades(self, start: int, stop: int) -> np.ndarray:
+        """Grade of every gallery item, the number of labels shared: unsigned (rows, n_gallery).
+
+        1 where an item is relevant and 0 elsewhere, unless items have several labels.
+        """
+        return self.block(start, stop).astype(np.uint8)
+
 
 @dataclass(frozen=True, eq=False)
 class _SameNumber(Relevance):
@@ -82,6 +89,12 @@ class _SharedLabel(Relevance):
         shared = np.zeros((stop - start, self.shape[1]), dtype=bool)
         for q, g in zip(self.query, self.gallery, strict=True):
             shared |= (q[start:stop, None] & g[None, :]) != 0
+        return shared
+
+    def grades(self, start: int, stop: int) -> np.ndarray:
+        shared = np.zeros((stop - start, self.shape[1]), dtype=np.uint8 if 64 * len(self.query) < 256 else np.uint32)
+        for q, g in zip(self.query, self.gallery, strict=True):
+            shared += popcount(q[start:stop, None] & g[None, :])
         return shared
 
 
@@ -140,6 +153,19 @@ def pack_bits(bits: np.ndarray) -> np.ndarray:
     padded = np.zeros((len(bits), -(-octets.shape[1] // 8) * 8), dtype=np.uint8)
     padded[:, : octets.shape[1]] = octets
     return np.ascontiguousarray(padded.view(np.uint64).T)
+
+
+def popcount(words: np.ndarray) -> np.ndarray:
+    """Number of set bits of each uint64, as uint8."""
+    if hasattr(np, "bitwise_count"):  # numpy 2
+        counts: np.ndarray = np.bitwise_count(words)
+    else:
+        octets = np.ascontiguousarray(words).view(np.uint8).reshape(*words.shape, 8)
+        counts = _BITS_OF_BYTE[octets].sum(axis=-1, dtype=np.uint8)
+    return counts
+
+
+_BITS_OF_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
 
 
 def _labels(labels: Any, name: str) -> np.ndarray:

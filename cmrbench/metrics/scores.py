@@ -10,7 +10,7 @@ import numpy as np
 
 from cmrbench.core.errors import DataError
 from cmrbench.metrics.checks import first_row, matrix, same_width
-from cmrbench.metrics.relevance import pack_bits
+from cmrbench.metrics.relevance import pack_bits, popcount
 
 
 class Scores(ABC):
@@ -182,19 +182,6 @@ def pack_codes(codes: np.ndarray, name: str) -> np.ndarray:
         hint = "; write bits b as 2 b - 1" if value == 0 else ""
         raise DataError(f"{name} must be codes of -1 and +1, got {value:g} in row {row}{hint}")
     return pack_bits(positive)
-
-
-def popcount(words: np.ndarray) -> np.ndarray:
-    """Number of set bits of each uint64, as uint8."""
-    if hasattr(np, "bitwise_count"):  # numpy 2
-        counts: np.ndarray = np.bitwise_count(words)
-    else:
-        octets = np.ascontiguousarray(words).view(np.uint8).reshape(*words.shape, 8)
-        counts = _BITS_OF_BYTE[octets].sum(axis=-1, dtype=np.uint8)
-    return counts
-
-
-_BITS_OF_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
 
 
 def _pair(query: Any, gallery: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from cmrbench.metrics.metric import Metric
+from cmrbench.metrics.metric import RANKS, Metric
 
 _CHUNK = 1 << 18  # hypergeometric terms held at a time
 
@@ -71,8 +71,15 @@ class Groups:
             return replace(self, T=self.T + self.t - self.r, t=self.r)
         return self
 
-    def kept(self, k: int) -> np.ndarray:
-        """m: items of each group within the first k, shape (G,)."""
+    def rows(self, start: int, stop: int) -> Groups:
+        """The groups of the rankings from `start` up to `stop`."""
+        part = slice(*np.searchsorted(self.row, (start, stop)))
+        return Groups(
+            self.row[part] - start, self.T[part], self.P[part], self.t[part], self.r[part], self.R[start:stop]
+        )
+
+    def kept(self, k: int | np.ndarray) -> np.ndarray:
+        """m: items of each group within the first k, one k for all or one a group; shape (G,)."""
         m: np.ndarray = np.clip(k - self.T, 0, self.t)
         return m
 
@@ -82,7 +89,10 @@ class Groups:
 
 
 def measure(groups: Groups, metric: Metric, n: int) -> np.ndarray:
-    """Expected value of a metric for every ranking of n items: float64 (rows,); 0 where nothing is relevant."""
+    """Expected value of a metric for every ranking of n items: float64 (rows,); 0 where nothing is relevant.
+
+    NDCG is the one with binary gains; the others are `cmrbench.metrics.graded`'s.
+    """
     if metric.kind == "mAP":
         return average_precision(groups, metric.k, metric.norm, n)
     if metric.kind == "P":
@@ -91,6 +101,10 @@ def measure(groups: Groups, metric: Metric, n: int) -> np.ndarray:
         return recall(groups, metric.k or n)
     if metric.kind == "hit":
         return hit(groups, metric.k or n)
+    if metric.kind == "RPrec":
+        return r_precision(groups)
+    if metric.kind in RANKS:
+        return first_rank(groups)
     return ndcg(groups, metric.k or n, n)
 
 
@@ -125,9 +139,35 @@ def hit(groups: Groups, k: int) -> np.ndarray:
     return value
 
 
+def r_precision(groups: Groups) -> np.ndarray:
+    """Expected share of relevant items among the first R, which is the recall there, too."""
+    return _ratio(groups.sum(groups.r * groups.kept(groups.R[groups.row]) / groups.t), groups.R)
+
+
+def first_rank(groups: Groups) -> np.ndarray:
+    """Expected rank of the first relevant item, from 1: T + (t + 1)/(r + 1) in the first group that has one."""
+    first = groups.P == 0
+    return groups.sum(np.where(first, groups.T + (groups.t + 1) / (groups.r + 1), 0.0))
+
+
+def within_radius(counts: np.ndarray, metric: Metric) -> np.ndarray:
+    """Precision or recall of the items within a Hamming radius; 0 where the lookup is empty.
+
+    Parameters
+    ----------
+    counts : ndarray, shape (rows, levels, 2)
+        Items by distance, those that are not relevant and those that are.
+    metric : Metric
+        P or R with a radius.
+    """
+    assert metric.radius is not None
+    found = counts[:, : metric.radius + 1].sum(axis=1)
+    return _ratio(found[:, 1], found.sum(axis=1) if metric.kind == "P" else counts[:, :, 1].sum(axis=1))
+
+
 def ndcg(groups: Groups, k: int, n: int) -> np.ndarray:
     """Expected NDCG within the first k with gains 0 and 1 and discounts 1/log2(1 + rank)."""
-    discount = _discounts(n)
+    discount = discounts(n)
     gain = np.where(
         groups.t == 1,
         (groups.kept(k) > 0) / np.log2(groups.T + 2.0),
@@ -232,5 +272,6 @@ def harmonics(n: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=2)
-def _discounts(n: int) -> np.ndarray:
+def discounts(n: int) -> np.ndarray:
+    """D(0) to D(n), prefix sums of 1/log2(1 + rank): float64 (n + 1,)."""
     return np.concatenate([[0.0], np.cumsum(1.0 / np.log2(np.arange(2, n + 2)))])

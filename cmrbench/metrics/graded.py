@@ -1,0 +1,126 @@
+"""Graded relevance: NDCG whose gains grow with the number of labels that an item shares with the query.
+
+An item's grade s is that number, its gain s or 2^s - 1. DCG is the sum of the gains over log2(1 + rank), the ideal
+DCG that of the best possible ranking. In a tie group of t items with gains that sum up to g, each position has the
+expected gain g/t; so with D the prefix sums of 1/log2(1 + rank), a group that begins after T items and of which the
+first m are within k adds g/t (D(T + m) - D(T)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cmrbench.metrics.metric import Metric
+from cmrbench.metrics.relevance import Relevance
+from cmrbench.metrics.scores import Scores
+from cmrbench.metrics.ties import discounts
+
+_BYTES_PER_PAIR = 96  # scores, grades, orders and gains
+
+
+@dataclass(frozen=True, eq=False)
+class Graded:
+    """NDCG of a block of queries.
+
+    Attributes
+    ----------
+    rows : slice
+        The queries.
+    R : ndarray of int64, shape (rows,)
+        Relevant items of every query.
+    values : dict of Metric to (ndarray, ndarray), float64, shape (rows,)
+        NDCG, and what it is expected to be under a random order.
+    """
+
+    rows: slice
+    R: np.ndarray
+    values: dict[Metric, tuple[np.ndarray, np.ndarray]]
+
+
+def graded_blocks(
+    scores: Scores, relevance: Relevance, metrics: Sequence[Metric], block_bytes: int
+) -> Iterator[Graded]:
+    """NDCG with graded gains, block by block."""
+    n_query, n = scores.shape
+    step = max(1, block_bytes // (_BYTES_PER_PAIR * n))
+    for start in range(0, n_query, step):
+        stop = min(start + step, n_query)
+        block, grades = scores.block(start, stop), relevance.grades(start, stop)
+        counts = _counts(grades)
+        ranked = {ties: _Ranked.by(block, grades, ties) for ties in {m.ties for m in metrics}}
+        values = {}
+        for m in metrics:
+            gain = gains(m.gain, counts.shape[1])
+            k = min(m.k or n, n)
+            ideal = ideal_dcg(counts, gain, k, n)
+            chance = (counts @ gain) / n * discounts(n)[k]
+            values[m] = _ratio(ranked[m.ties].dcg(gain, k), ideal), _ratio(chance, ideal)
+        yield Graded(slice(start, stop), n - counts[:, 0], values)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ranked:
+    """Grades (rows, n) in the order of a tie rule, and under the rule ``expected`` where tie groups begin."""
+
+    grades: np.ndarray
+    starts: np.ndarray | None = None  # of tie groups, in the flattened grades
+
+    @classmethod
+    def by(cls, scores: np.ndarray, grades: np.ndarray, ties: str) -> _Ranked:
+        last = {"optimistic": -grades.astype(np.int64), "pessimistic": grades}.get(ties)
+        if last is not None:
+            order = np.lexsort((last, -scores), axis=1)
+        else:
+            order = np.argsort(-scores, axis=1, kind="stable" if ties == "stable" else None)
+        ranked = np.take_along_axis(grades, order, axis=1)
+        if ties != "expected":
+            return cls(ranked)
+        at = np.take_along_axis(scores, order, axis=1)
+        first = np.ones(at.shape, dtype=bool)
+        np.not_equal(at[:, 1:], at[:, :-1], out=first[:, 1:])
+        return cls(ranked, np.flatnonzero(first))
+
+    def dcg(self, gain: np.ndarray, k: int) -> np.ndarray:
+        """Expected DCG within the first k: float64 (rows,)."""
+        rows, n = self.grades.shape
+        if self.starts is None:
+            dcg: np.ndarray = gain[self.grades[:, :k]] @ (1 / np.log2(np.arange(2, k + 2)))
+            return dcg
+        D = discounts(n)
+        g = np.add.reduceat(gain[self.grades].ravel(), self.starts)
+        row, T = np.divmod(self.starts, n)
+        t = np.diff(self.starts, append=rows * n)
+        apart = D[np.minimum(T + t, k)] - D[np.minimum(T, k)]
+        discount = np.where(t == 1, (k > T) / np.log2(T + 2.0), apart)  # exact where sums would lose digits
+        return np.bincount(row, weights=g / t * discount, minlength=rows)
+
+
+def gains(kind: str, grades: int) -> np.ndarray:
+    """Gain of an item that shares 0, 1, ... labels with the query: float64 (grades,)."""
+    shared = np.arange(grades, dtype=np.float64)
+    return np.exp2(shared) - 1 if kind == "exp_shared" else shared
+
+
+def ideal_dcg(counts: np.ndarray, gain: np.ndarray, k: int, n: int) -> np.ndarray:
+    """DCG within the first k of n items in the order of their gains: float64 (rows,)."""
+    D = discounts(n)
+    ends = np.cumsum(counts[:, ::-1], axis=1)
+    starts = ends - counts[:, ::-1]
+    ideal: np.ndarray = (D[np.minimum(ends, k)] - D[np.minimum(starts, k)]) @ gain[::-1]
+    return ideal
+
+
+def _counts(grades: np.ndarray) -> np.ndarray:
+    """Items of every grade: int64 (rows, highest grade + 1)."""
+    rows, levels = len(grades), int(grades.max()) + 1
+    flat = grades.astype(np.int64) + np.arange(rows)[:, None] * levels
+    return np.bincount(flat.ravel(), minlength=rows * levels).reshape(rows, levels)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole, 0 where nothing is relevant."""
+    quotient: np.ndarray = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+    return quotient
