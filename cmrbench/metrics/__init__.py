@@ -7,7 +7,7 @@ from cmrbench.metrics.engine import BLOCK_BYTES, evaluate
 from cmrbench.metrics.evaluation import Evaluation
 from cmrbench.metrics.metric import GAINS, KINDS, MEANS, NORMS, TIES, Metric
 from cmrbench.metrics.relevance import Relevance, from_instances, from_labels
-from cmrbench.metrics.scores import Scores, cosine, euclidean, given, hamming, inner
+from cmrbench.metrics.scores import Scores, asymmetric, cosine, euclidean, given, hamming, inner
 
 __all__ = [
     "BLOCK_BYTES",
@@ -23,6 +23,7 @@ __all__ = [
     "Points",
     "Relevance",
     "Scores",
+    "asymmetric",
     "cosine",
     "euclidean",
     "evaluate",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from cmrbench.core.errors import DataError
+from cmrbench.metrics.rows import some_rows
 
 
 def first_row(bad: np.ndarray) -> int:
@@ -23,9 +24,11 @@ def matrix(array: Any, name: str) -> np.ndarray:
         raise DataError(f"{name} must be 2-d, one row an item, got shape {values.shape}")
     if not values.size:
         raise DataError(f"{name} is empty: shape {values.shape}")
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        row = first_row(~np.isfinite(values))
-        raise DataError(f"{name} holds NaN or infinity, first in row {row}")
+    if values.dtype.kind == "f":
+        for some in some_rows(values):
+            finite = np.isfinite(values[some])
+            if not finite.all():
+                raise DataError(f"{name} holds NaN or infinity, first in row {some.start + first_row(~finite)}")
     return values
 
 
@@ -35,18 +38,3 @@ def same_width(query: np.ndarray, gallery: np.ndarray) -> None:
         raise DataError(
             f"query and gallery must have equally many columns, got {query.shape[1]} and {gallery.shape[1]}"
         )
-
-
-def whole_numbers(array: Any, name: str) -> np.ndarray:
-    """`array` as int64; floats are taken if they are whole (MATLAB and CSV files store labels so)."""
-    values = np.asarray(array)
-    if values.dtype.kind not in "biuf":
-        raise DataError(f"{name} must hold whole numbers, got dtype {values.dtype}")
-    if not values.size:
-        raise DataError(f"{name} are empty: shape {values.shape}")
-    if values.dtype.kind == "f":
-        bad = ~np.isfinite(values) | (values != np.floor(values)) | (np.abs(values) > 2**53)
-        if bad.any():
-            row = first_row(bad)
-            raise DataError(f"{name} must hold whole numbers, got {values[row].tolist()} in row {row}")
-    return values.astype(np.int64)

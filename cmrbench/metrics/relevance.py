@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cmrbench.core.errors import DataError
-from cmrbench.metrics.checks import first_row, whole_numbers
+from cmrbench.metrics.checks import first_row
+
+_AT_A_TIME = 1 << 20  # values that are looked at before they are packed
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,20 +115,21 @@ def from_labels(query_labels: Any, gallery_labels: Any) -> Relevance:
     DataError
         If one of them is neither, is empty, or the two do not fit each other.
     """
-    q = _labels(query_labels, "query labels")
-    g = _labels(gallery_labels, "gallery labels")
+    q = _numbers(query_labels, "query labels")
+    g = _numbers(gallery_labels, "gallery labels")
     if q.ndim != g.ndim:
         raise DataError(
             "query labels and gallery labels must both be class numbers (1-d) or both be multi-hot (2-d), "
             f"got shapes {q.shape} and {g.shape}"
         )
     if q.ndim == 1:
-        return _SameNumber(q, g)
+        return _SameNumber(_classes(q, "query labels"), _classes(g, "gallery labels"))
+    packed = _multi_hot(q, "query labels"), _multi_hot(g, "gallery labels")
     if q.shape[1] != g.shape[1]:
         raise DataError(
             f"query labels and gallery labels must have equally many columns, got {q.shape[1]} and {g.shape[1]}"
         )
-    return _SharedLabel(pack_bits(q != 0), pack_bits(g != 0))
+    return _SharedLabel(*packed)
 
 
 def from_instances(query_instances: Any, gallery_instances: Any) -> Relevance:
@@ -147,10 +151,23 @@ def from_instances(query_instances: Any, gallery_instances: Any) -> Relevance:
     return _SameNumber(numbers[: len(q)], numbers[len(q) :])
 
 
-def pack_bits(bits: np.ndarray) -> np.ndarray:
-    """Pack bool (n, C) into 64-bit words, word-major: uint64 (ceil(C / 64), n)."""
-    octets = np.packbits(bits, axis=1, bitorder="little")
-    padded = np.zeros((len(bits), -(-octets.shape[1] // 8) * 8), dtype=np.uint8)
+def pack_bits(shape: tuple[int, ...], bits: Callable[[slice], np.ndarray]) -> np.ndarray:
+    """Pack the bool rows of an array of a shape (n, C) into 64-bit words, word-major: uint64 (ceil(C / 64), n).
+
+    `bits` gives some of the rows: no more than a few of them are held as bool at a time.
+    """
+    n, C = shape
+    words = np.empty((-(-C // 64), n), dtype=np.uint64)
+    step = max(1, _AT_A_TIME // C)
+    for start in range(0, n, step):
+        some = slice(start, min(start + step, n))
+        words[:, some] = as_words(np.packbits(bits(some), axis=1, bitorder="little"))
+    return words
+
+
+def as_words(octets: np.ndarray) -> np.ndarray:
+    """Rows of bytes (n, width) as 64-bit words, word-major: uint64 (ceil(width / 8), n); missing bytes are 0."""
+    padded = np.zeros((len(octets), -(-octets.shape[1] // 8) * 8), dtype=np.uint8)
     padded[:, : octets.shape[1]] = octets
     return np.ascontiguousarray(padded.view(np.uint64).T)
 
@@ -168,20 +185,42 @@ def popcount(words: np.ndarray) -> np.ndarray:
 _BITS_OF_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
 
 
-def _labels(labels: Any, name: str) -> np.ndarray:
-    values = whole_numbers(labels, name)
-    if values.ndim == 1:
-        if values.min() < 0:
-            row = first_row(values < 0)
-            raise DataError(f"{name} must be class numbers from 0 up, got {values[row]} in row {row}")
-    elif values.ndim == 2:
-        bad = (values != 0) & (values != 1)
+def _numbers(labels: Any, name: str) -> np.ndarray:
+    """Labels as an array of numbers with one or two dimensions."""
+    values = np.asarray(labels)
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{name} must hold whole numbers, got dtype {values.dtype}")
+    if not values.size:
+        raise DataError(f"{name} are empty: shape {values.shape}")
+    if values.ndim not in (1, 2):
+        raise DataError(f"{name} must be class numbers (1-d) or multi-hot (2-d), got shape {values.shape}")
+    return values
+
+
+def _classes(values: np.ndarray, name: str) -> np.ndarray:
+    """Class numbers as int64; floats are taken if they are whole (MATLAB and CSV files store labels so)."""
+    bad = (values < 0) | (values > 2**53)
+    if values.dtype.kind == "f":
+        bad |= values != np.floor(values)  # NaN is not equal to itself
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(f"{name} must be class numbers, whole and from 0 up, got {values[row]} in row {row}")
+    return values.astype(np.int64)
+
+
+def _multi_hot(values: np.ndarray, name: str) -> np.ndarray:
+    """Multi-hot labels (n, C), packed."""
+
+    def held(some: slice) -> np.ndarray:
+        part = values[some]
+        labels: np.ndarray = part == 1
+        bad = ~labels & (part != 0)
         if bad.any():
             row = first_row(bad)
             raise DataError(
-                f"{name} with two dimensions must be multi-hot (0 and 1), got {values[row][bad[row]][0]} in row {row}; "
-                "give class numbers as a 1-d array"
+                f"{name} with two dimensions must be multi-hot (0 and 1), got {part[row][bad[row]][0]} in row "
+                f"{some.start + row}; give class numbers as a 1-d array"
             )
-    else:
-        raise DataError(f"{name} must be class numbers (1-d) or multi-hot (2-d), got shape {values.shape}")
-    return values
+        return labels
+
+    return pack_bits(values.shape, held)

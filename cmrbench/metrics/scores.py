@@ -10,7 +10,8 @@ import numpy as np
 
 from cmrbench.core.errors import DataError
 from cmrbench.metrics.checks import first_row, matrix, same_width
-from cmrbench.metrics.relevance import pack_bits, popcount
+from cmrbench.metrics.relevance import as_words, pack_bits, popcount
+from cmrbench.metrics.rows import distinct, with_norms
 
 
 class Scores(ABC):
@@ -61,35 +62,54 @@ class _Given(Scores):
 
 
 @dataclass(frozen=True, eq=False)
-class _Products(Scores):
+class Products(Scores):
     """Products of queries with the distinct gallery rows, less an offset an item, over the norms.
 
     BLAS does not promise that equal rows get equal products (the edge of a tile is summed in another order), so
     equal rows are multiplied once: items with one representation tie exactly, whatever the library does. Norms
     divide afterwards, so that products of whole numbers stay exact and tie where they should.
+
+    Attributes
+    ----------
+    query : ndarray of float32 or float64, shape (n_query, d)
+    gallery : ndarray of the same dtype, shape (distinct, d)
+    item : ndarray of int64, shape (n_gallery,), or None
+        The gallery row of every item; None: all rows are distinct.
+    offset : ndarray, shape (distinct,), or None
+        What is taken off the products.
+    norms : pair of ndarray, shapes (n_query,) and (distinct,), or None
+        Lengths of the rows, for cosines.
     """
 
-    query: np.ndarray  # (n_query, d)
-    gallery: np.ndarray  # (distinct, d)
-    item: np.ndarray | None  # gallery item -> distinct row; None: all rows are distinct
-    offset: np.ndarray | None = None  # (distinct,)
-    norms: tuple[np.ndarray, np.ndarray] | None = None  # (n_query,), (distinct,)
+    query: np.ndarray
+    gallery: np.ndarray
+    item: np.ndarray | None
+    offset: np.ndarray | None = None
+    norms: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Number of queries and of gallery items."""
         return len(self.query), len(self.gallery if self.item is None else self.item)
 
     @property
     def dtype(self) -> np.dtype:
+        """That of the operands."""
         return self.query.dtype
 
-    def block(self, start: int, stop: int) -> np.ndarray:
+    def products(self, start: int, stop: int) -> np.ndarray:
+        """Products less the offset, of the queries from `start` up to `stop` with the distinct rows, before norms."""
         products: np.ndarray = self.query[start:stop] @ self.gallery.T
         if self.offset is not None:
             products -= self.offset
+        return products
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        """Scores of all gallery items."""
+        products = self.products(start, stop)
         if self.norms is not None:
-            products /= self.norms[0][start:stop, None]
             products /= self.norms[1]
+            products /= self.norms[0][start:stop, None]
         return products if self.item is None else products[:, self.item]
 
 
@@ -120,9 +140,10 @@ def cosine(query: Any, gallery: Any) -> Scores:
     Computed in float32, or in float64 if one of the arrays is float64 or wide integers. A query's scores come from one
     matrix product a block, so another block size can move their last bits.
     """
-    q, g = (_scaled(a) for a in _pair(query, gallery))
-    rows, item = _distinct(g)
-    return _Products(q, rows, item, norms=(_norms(q), _norms(rows)))
+    q, g = _pair(query, gallery)
+    rows, item = distinct(g)
+    (q, q_norms), (rows, g_norms) = with_norms(q), with_norms(rows)
+    return Products(q, rows, item, norms=(q_norms, g_norms))
 
 
 def inner(query: Any, gallery: Any) -> Scores:
@@ -137,7 +158,7 @@ def inner(query: Any, gallery: Any) -> Scores:
     longest = [float(np.sqrt(np.einsum("ij,ij->i", a, a, dtype=np.float64).max())) for a in (q, g)]
     if not longest[0] * longest[1] < float(np.finfo(q.dtype).max) / 4:
         raise DataError(f"inner products of rows with norms up to {longest[0]:.3g} and {longest[1]:.3g} overflow")
-    return _Products(q, *_distinct(g))
+    return Products(q, *distinct(g))
 
 
 def euclidean(query: Any, gallery: Any) -> Scores:
@@ -146,22 +167,48 @@ def euclidean(query: Any, gallery: Any) -> Scores:
     The score is ``2 q.g - |g|^2`` in float64, which orders the gallery as ``-|q - g|`` does.
     """
     q, g = (a.astype(np.float64) for a in _pair(query, gallery))
-    rows, item = _distinct(g)
+    rows, item = distinct(g)
     squares = np.einsum("ij,ij->i", rows, rows)
     if not np.isfinite(squares).all() or not np.isfinite(np.einsum("ij,ij->i", q, q)).all():
         raise DataError("the squared Euclidean distances overflow; scale the representations")
-    return _Products(2 * q, rows, item, squares)
+    return Products(2 * q, rows, item, squares)
 
 
-def hamming(query: Any, gallery: Any) -> Scores:
-    """Hamming distance of codes (n, bits) in {-1, +1}, nearest first; the score is the number of agreeing bits.
+def asymmetric(query: Any, gallery: Any) -> Scores:
+    """Inner product of real-valued queries (n, bits) with gallery codes (n, bits) in {-1, +1}.
+
+    The queries are what a hash function gives before the sign, so that a query's ranking has no ties where its
+    Hamming distances have (asymmetric distance). Precision as in `cosine`.
 
     Raises
     ------
     DataError
-        If a value is neither -1 nor +1; the message names the array and the row.
+        If a value of `gallery` is neither -1 nor +1; the message names the row.
+    """
+    pack_codes(matrix(gallery, "gallery"), "gallery")  # refuses what is no code
+    return inner(query, gallery)
+
+
+def hamming(query: Any, gallery: Any, bits: int | None = None) -> Scores:
+    """Hamming distance of codes, nearest first; the score is the number of agreeing bits.
+
+    Parameters
+    ----------
+    query, gallery : array
+        Codes (n, bits) in {-1, +1}; or, where `bits` is given, packed codes, uint8 (n, ceil(bits / 8)), as
+        `numpy.packbits` makes them. Which bit of a byte comes first does not matter, if it is the same in both.
+    bits : int, optional
+        Length of packed codes.
+
+    Raises
+    ------
+    DataError
+        If a value is neither -1 nor +1, or packed codes are not of the declared length; the message names the array
+        and the row.
     """
     q, g = matrix(query, "query"), matrix(gallery, "gallery")
+    if bits is not None:
+        return _Hamming(*_packed(q, g, bits), bits + 1)
     same_width(q, g)
     return _Hamming(pack_codes(q, "query"), pack_codes(g, "gallery"), q.shape[1] + 1)
 
@@ -174,14 +221,43 @@ def given(scores: Any) -> Scores:
 
 def pack_codes(codes: np.ndarray, name: str) -> np.ndarray:
     """Pack codes (n, bits) in {-1, +1} into words, uint64 (words, n)."""
-    positive = codes == 1
-    bad = ~(positive | (codes == -1))
-    if bad.any():
+
+    def positive(some: slice) -> np.ndarray:
+        part = codes[some]
+        signs: np.ndarray = part == 1
+        bad = ~signs & (part != -1)
+        if bad.any():
+            row = first_row(bad)
+            value = part[row][bad[row]][0]
+            hint = "; write bits b as 2 b - 1, or name their number if they are packed"
+            hint = hint if value >= 0 and value == int(value) else ""
+            raise DataError(f"{name} must be codes of -1 and +1, got {value:g} in row {some.start + row}{hint}")
+        return signs
+
+    return pack_bits(codes.shape, positive)
+
+
+def _packed(query: np.ndarray, gallery: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Packed codes as words, uint64 (words, n), if they are of the length that is declared."""
+    if isinstance(bits, bool) or not isinstance(bits, int | np.integer) or bits < 1:
+        raise DataError(f"bits must be a whole number from 1 up, got {bits!r}")
+    width, spare = -(-bits // 8), -bits % 8
+    for name, codes in (("query", query), ("gallery", gallery)):
+        if codes.dtype != np.uint8 or codes.shape[1] != width:
+            raise DataError(
+                f"{name} must be packed codes of {bits} bits, uint8 in {width} columns, "
+                f"got {codes.dtype} in {codes.shape[1]}"
+            )
+    low, high = (1 << spare) - 1, 256 - (1 << (8 - spare))  # of the last byte: unused, whichever bit comes first
+    used = [[(codes[:, -1] & mask) != 0 for codes in (query, gallery)] for mask in (low, high)]
+    if all(q.any() or g.any() for q, g in used):
+        name, codes, bad = ("query", query, used[0][0]) if used[0][0].any() else ("gallery", gallery, used[0][1])
         row = first_row(bad)
-        value = codes[row][bad[row]][0]
-        hint = "; write bits b as 2 b - 1" if value == 0 else ""
-        raise DataError(f"{name} must be codes of -1 and +1, got {value:g} in row {row}{hint}")
-    return pack_bits(positive)
+        raise DataError(
+            f"{name} must be packed codes of {bits} bits, the last {spare} bits of a row clear, "
+            f"got {int(codes[row, -1]):08b} at the end of row {row}"
+        )
+    return as_words(query), as_words(gallery)
 
 
 def _pair(query: Any, gallery: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -189,48 +265,3 @@ def _pair(query: Any, gallery: Any) -> tuple[np.ndarray, np.ndarray]:
     same_width(q, g)
     dtype = np.result_type(q, g, np.float32)  # float32 unless an array holds more digits
     return q.astype(dtype, copy=False), g.astype(dtype, copy=False)
-
-
-def _scaled(rows: np.ndarray) -> np.ndarray:
-    """Each row times the power of two that brings its largest entry to [0.5, 1): exact, and nothing can overflow."""
-    largest = np.maximum(rows.max(axis=1, keepdims=True), -rows.min(axis=1, keepdims=True))
-    power = -np.frexp(largest)[1]
-    most = np.finfo(rows.dtype).maxexp - 1
-    scaled: np.ndarray = rows * np.ldexp(np.ones_like(largest), np.clip(power, -most, most))
-    if (np.abs(power) > most).any():  # a factor that a number of this width does not hold
-        scaled *= np.ldexp(np.ones_like(largest), power - np.clip(power, -most, most))
-    return scaled
-
-
-def _norms(rows: np.ndarray) -> np.ndarray:
-    """Euclidean norm of every row; 1 for a zero row."""
-    norms: np.ndarray = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    norms[norms == 0] = 1
-    return norms
-
-
-def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """The distinct rows, and which of them every row is; None if no two rows are equal."""
-    if len(np.unique(_hashes(rows))) == len(rows):  # the usual case, without sorting whole rows
-        return rows, None
-    folded = _folded(rows)
-    as_bytes = folded.view(np.dtype((np.void, folded.dtype.itemsize * folded.shape[1]))).ravel()
-    _, first, item = np.unique(as_bytes, return_index=True, return_inverse=True)
-    return (rows, None) if len(first) == len(rows) else (rows[first], item.ravel())
-
-
-def _hashes(rows: np.ndarray) -> np.ndarray:
-    """A number for every row, uint64, that is the same for equal rows."""
-    words = rows.dtype.itemsize * rows.shape[1] // 4
-    factors = np.random.default_rng(0).integers(1 << 63, size=words, dtype=np.uint64) | np.uint64(1)
-    hashes = np.empty(len(rows), dtype=np.uint64)
-    step = max(1, (1 << 18) // words)  # a megabyte at a time
-    for start in range(0, len(rows), step):
-        part = _folded(rows[start : start + step]).view(np.uint32)
-        np.einsum("ij,j->i", part, factors, out=hashes[start : start + step])
-    return hashes
-
-
-def _folded(rows: np.ndarray) -> np.ndarray:
-    """Contiguous rows with -0 turned into +0, so that equal rows have equal bytes."""
-    return np.ascontiguousarray(rows + rows.dtype.type(0))

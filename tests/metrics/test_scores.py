@@ -6,8 +6,18 @@ import numpy as np
 import pytest
 
 from cmrbench.core.errors import DataError
-from cmrbench.metrics import cosine, euclidean, from_instances, from_labels, given, hamming, inner
-from cmrbench.metrics import scores as module
+from cmrbench.metrics import (
+    asymmetric,
+    cosine,
+    euclidean,
+    from_instances,
+    from_labels,
+    given,
+    hamming,
+    inner,
+    relevance,
+)
+from cmrbench.metrics import rows as module
 
 
 @pytest.fixture
@@ -93,9 +103,9 @@ def test_hamming_counts_agreeing_bits(bits, dtype):
 def test_popcount_without_numpy_2(monkeypatch):
     words = np.random.default_rng(0).integers(0, 2**63, (5, 7), dtype=np.uint64)
     expected = [[bin(int(w)).count("1") for w in row] for row in words]
-    np.testing.assert_array_equal(module.popcount(words), expected)
+    np.testing.assert_array_equal(relevance.popcount(words), expected)
     monkeypatch.delattr(np, "bitwise_count", raising=False)
-    np.testing.assert_array_equal(module.popcount(words), expected)
+    np.testing.assert_array_equal(relevance.popcount(words), expected)
 
 
 @pytest.mark.parametrize("similarity", [cosine, inner, euclidean, hamming])
@@ -186,11 +196,11 @@ def test_bad_instances_are_named(query, gallery, words):
 def test_equal_rows_are_found(dtype, d):
     rng = np.random.default_rng(d)
     rows = rng.normal(size=(40, d)).astype(dtype)
-    assert module._distinct(rows)[1] is None
+    assert module.distinct(rows)[1] is None
     rows[7] = rows[31]
     rows[[3, 12], 0] = 0.0, -0.0
     rows[12, 1:] = rows[3, 1:]
-    distinct, item = module._distinct(rows)
+    distinct, item = module.distinct(rows)
     assert len(distinct) == 38
     assert item[7] == item[31]
     assert item[3] == item[12]
@@ -199,8 +209,8 @@ def test_equal_rows_are_found(dtype, d):
 
 def test_equal_hashes_of_different_rows_do_no_harm(monkeypatch):
     rows = np.random.default_rng(0).normal(size=(9, 4))
-    monkeypatch.setattr(module, "_hashes", lambda rows: np.zeros(len(rows), dtype=np.uint64))
-    assert module._distinct(rows) == (rows, None)
+    monkeypatch.setattr(module, "hashes", lambda rows: np.zeros(len(rows), dtype=np.uint64))
+    assert module.distinct(rows) == (rows, None)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -210,7 +220,39 @@ def test_scaling_by_powers_of_two_is_exact(dtype):
     rows = [np.random.default_rng(0).normal(size=8) * 2.0**e for e in range(-30, 30)]
     rows += [odd, odd[6:] * 4, np.zeros(8), [info.tiny, info.tiny / 2, 0, 0, 0, 0, 0, info.smallest_subnormal]]
     array = np.array(rows, dtype=dtype)
-    scaled = module._scaled(array)
+    scaled = module.scaled(array)
     _, exponent = np.frexp(np.abs(array).max(axis=1, keepdims=True))
     np.testing.assert_array_equal(scaled, np.ldexp(array, -exponent))
     assert scaled.dtype == dtype
+
+
+def test_asymmetric_is_the_product_of_reals_with_codes():
+    rng = np.random.default_rng(0)
+    q, g = rng.normal(size=(4, 9)).astype(np.float32), np.where(rng.random((6, 9)) < 0.5, -1, 1)
+    np.testing.assert_allclose(asymmetric(q, g).block(0, 4), q @ g.T, rtol=1e-5)
+    with pytest.raises(DataError, match="^gallery must be codes"):
+        asymmetric(g, q)
+
+
+@pytest.mark.parametrize("bits", [1, 7, 8, 12, 64, 70])
+@pytest.mark.parametrize("bitorder", ["little", "big"])
+def test_packed_codes_are_the_same_codes(bits, bitorder):
+    rng = np.random.default_rng(bits)
+    q, g = (np.where(rng.random((n, bits)) < 0.5, -1, 1) for n in (5, 8))
+    packed = hamming(*(np.packbits(a > 0, axis=1, bitorder=bitorder) for a in (q, g)), bits=bits)
+    assert packed.levels == bits + 1
+    np.testing.assert_array_equal(packed.block(0, 5), hamming(q, g).block(0, 5))
+
+
+@pytest.mark.parametrize(
+    ("codes", "bits", "words"),
+    [
+        (np.zeros((2, 2), np.uint8), 17, r"^query .* 17 bits, uint8 in 3 columns, got uint8 in 2"),
+        (np.zeros((2, 2), np.int64), 16, r"^query .*got int64"),
+        (np.array([[1, 0], [1, 255]], np.uint8), 12, r"^query .*last 4 bits .*got 11111111 at the end of row 1"),
+        (np.zeros((2, 2), np.uint8), 0, "^bits must be"),
+    ],
+)
+def test_packed_codes_must_be_as_declared(codes, bits, words):
+    with pytest.raises(DataError, match=words):
+        hamming(codes, codes, bits=bits)
