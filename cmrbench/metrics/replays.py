@@ -160,7 +160,7 @@ _TABLE = (
             f"survey_{k}",
             f"mAP@{k} over all queries, divided by the hits",
             f"the survey's eq. 17 and Table {table}; no released code prints that table, so the arithmetic is that of "
-            "calculate_top_map, as in CIRH and UCMFH, which the table lists",
+            "calculate_top_map, as in CIRH and UCMFH",
             variant="N4",
             arithmetic="numpy",
             cut=k,
