@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cmrbench.core.errors import UsageError
 from cmrbench.metrics.metric import Metric
 from cmrbench.metrics.relevance import Relevance
 from cmrbench.metrics.scores import Scores
@@ -43,7 +44,13 @@ class Graded:
 def graded_blocks(
     scores: Scores, relevance: Relevance, metrics: Sequence[Metric], block_bytes: int
 ) -> Iterator[Graded]:
-    """NDCG with graded gains, block by block."""
+    """NDCG with graded gains, block by block.
+
+    Raises
+    ------
+    UsageError
+        If items share so many labels that the gain 2^s - 1 overflows.
+    """
     n_query, n = scores.shape
     step = max(1, block_bytes // (_BYTES_PER_PAIR * n))
     for start in range(0, n_query, step):
@@ -54,6 +61,8 @@ def graded_blocks(
         values = {}
         for m in metrics:
             gain = gains(m.gain, counts.shape[1])
+            if gain[-1] > np.finfo(np.float64).max / n:
+                raise UsageError(f"{m}: 2^s - 1 of s = {len(gain) - 1} shared labels overflows; take the gain shared")
             k = min(m.k or n, n)
             ideal = ideal_dcg(counts, gain, k, n)
             chance = (counts @ gain) / n * discounts(n)[k]
@@ -101,7 +110,10 @@ class _Ranked:
 def gains(kind: str, grades: int) -> np.ndarray:
     """Gain of an item that shares 0, 1, ... labels with the query: float64 (grades,)."""
     shared = np.arange(grades, dtype=np.float64)
-    return np.exp2(shared) - 1 if kind == "exp_shared" else shared
+    if kind == "shared":
+        return shared
+    with np.errstate(over="ignore"):
+        return np.exp2(shared) - 1
 
 
 def ideal_dcg(counts: np.ndarray, gain: np.ndarray, k: int, n: int) -> np.ndarray:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
+from fractions import Fraction
 from functools import cache
 
 
 @cache
 def value(found: tuple[int, ...], kind: str, k: int | None, norm: str = "hits") -> float:
     """A metric of one ranking without ties; `found` holds 1 where the item at that rank is relevant."""
+    R = sum(found)
+    if kind in ("MedR", "MeanR"):
+        return found.index(1) + 1 if R else 0
+    if kind == "RPrec":
+        return sum(found[:R]) / R if R else 0.0
     cut = len(found) if k is None else k
-    kept, R = found[:cut], sum(found)
+    kept = found[:cut]
     if not sum(kept):
         return 0.0
     if kind == "mAP":
@@ -25,6 +32,28 @@ def value(found: tuple[int, ...], kind: str, k: int | None, norm: str = "hits") 
         return 1.0
     gain = [1 / math.log2(i + 2) for i in range(len(found))]
     return math.fsum(g for g, relevant in zip(gain, kept, strict=False) if relevant) / math.fsum(gain[: min(cut, R)])
+
+
+@cache
+def dcg(grades: tuple[int, ...], gain: str, k: int | None) -> float:
+    """DCG within the first k of items with these grades in this order."""
+    gains = [2**s - 1 if gain == "exp_shared" else s for s in grades[:k]]
+    return math.fsum(g / math.log2(1 + rank) for rank, g in enumerate(gains, start=1))
+
+
+def graded_ndcg(grades: tuple[int, ...], gain: str, k: int | None) -> float:
+    """NDCG@k of items with these grades, in this order."""
+    best = dcg(tuple(sorted(grades, reverse=True)), gain, k)
+    return dcg(grades, gain, k) / best if best else 0.0
+
+
+def interpolated(found: Sequence[Fraction], R: int, levels: int) -> list[float]:
+    """Best precision at each level of recall or above; `found`: (expected) relevant items within 1, 2, ... items."""
+    if not R:
+        return [0.0] * levels
+    points = [(f / R, f / k) for k, f in enumerate(found, start=1)]
+    wanted = [Fraction(i, levels - 1) for i in range(levels)]
+    return [float(max(precision for recall, precision in points if recall >= level)) for level in wanted]
 
 
 def orders(groups: list[tuple[int, int]]) -> list[tuple[int, ...]]:

@@ -16,6 +16,8 @@ pytestmark = pytest.mark.usefixtures("way")
 
 KINDS = [("mAP", "hits"), ("mAP", "min_kr"), ("mAP", "r"), ("P", "hits"), ("R", "hits"), ("hit", "hits")]
 KINDS += [("NDCG", "hits")]
+UNCUT = [Metric("RPrec", mean=mean, ties=ties) for mean in MEANS for ties in TIES]
+UNCUT += [Metric(kind, ties=ties) for kind in ("MedR", "MeanR") for ties in TIES]
 
 
 def compositions(n: int) -> list[list[tuple[int, int]]]:
@@ -63,17 +65,19 @@ def test_every_order_of_up_to_seven_items(n):
         Metric(kind, k, norm, mean, ties)
         for (kind, norm), k, mean, ties in itertools.product(KINDS, [*range(1, n + 2), None], MEANS, TIES)
     ]
+    metrics += UNCUT
     result = evaluate(given(scores), relevance_of(found), metrics)
     for m in metrics:
         total = probability[m.ties] @ [value(order, m.kind, m.k, m.norm) for order in every]
         weight = {
-            "all": np.ones(len(cases)),
+            "all": found.any(axis=1).astype(float) if m.is_rank else np.ones(len(cases)),
             "with_relevant": found.any(axis=1).astype(float),
             "with_hits": probability[m.ties] @ [float(any(order[: m.k])) for order in every],
         }[m.mean]
         expected = np.divide(total, weight, out=np.full(len(cases), np.nan), where=weight > 0)
         np.testing.assert_allclose(result.per_query[str(m)], expected, rtol=0, atol=1e-12, err_msg=str(m))
-        assert result.values[str(m)] == pytest.approx(total.sum() / weight.sum(), abs=1e-12), str(m)
+        mean = np.median(total[weight > 0]) if m.kind == "MedR" else total.sum() / weight.sum()
+        assert result.values[str(m)] == pytest.approx(mean, abs=1e-12), str(m)
         assert result.counted[str(m)] == pytest.approx(weight.sum(), abs=1e-9), str(m)
 
 
