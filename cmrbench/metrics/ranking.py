@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from cmrbench.metrics.curve import Curve
+from cmrbench.metrics.keys import ap_of_keys, groups_of_keys, mixed_ties, sorted_keys
 from cmrbench.metrics.metric import Metric
 from cmrbench.metrics.relevance import Relevance
 from cmrbench.metrics.scores import Scores
-from cmrbench.metrics.ties import Groups, hit, measure, within_radius
+from cmrbench.metrics.ties import Groups, average_precision, hit, measure, within_radius
 
 _BYTES_PER_PAIR = 80  # scores, order, ranked scores and flags
 BYTES_PER_RULE = 64  # tie groups of one rule where every item is relevant and no two are tied: the worst case
@@ -131,21 +132,41 @@ def ranked_blocks(
     for first in range(start, stop, step):
         last = min(first + step, stop)
         block, relevant = scores.block(first, last), relevance.block(first, last)
-        by_rule, counts = {}, None
+        R = relevant.sum(axis=1)
+        by_rule, ap, counts = {}, None, None
         if "stable" in rules:
             by_rule["stable"] = stable_groups(block, relevant)
         if rules - {"stable"}:
-            if scores.levels is None:
-                tied = tie_groups(block, relevant)
-            else:
+            if scores.levels is not None:
                 counts = counted(block, relevant, scores.levels)
-                tied = groups_of_counts(counts)
-            by_rule |= {rule: tied.under(rule) for rule in rules - {"stable"}}
-        yield Ranked(slice(first, last), next(iter(by_rule.values())).R, by_rule, counts=counts)
+                tied: Groups | None = groups_of_counts(counts)
+            else:
+                tied, ap = _tied(block, relevant, R, needs)
+            if tied is not None:
+                by_rule |= {rule: tied.under(rule) for rule in rules - {"stable"}}
+        yield Ranked(slice(first, last), R, by_rule, ap, counts)
+
+
+def _tied(
+    scores: np.ndarray, relevant: np.ndarray, R: np.ndarray, needs: Needs
+) -> tuple[Groups | None, np.ndarray | None]:
+    """Tie groups of real-valued scores, and AP where that takes none; no groups where AP is all that is needed."""
+    keys = sorted_keys(scores, relevant)
+    if keys is None:
+        return tie_groups(scores, relevant), None
+    mixed = mixed_ties(keys)
+    groups = groups_of_keys(keys, mixed) if set(needs.cuts) - {"stable"} else None
+    if not needs.ap:
+        return groups, None
+    ap = ap_of_keys(keys, R)
+    if mixed.any():
+        tied = groups_of_keys(keys[mixed], mixed[mixed])
+        ap[mixed] = average_precision(tied, None, "r", scores.shape[1])
+    return groups, ap
 
 
 def tie_groups(scores: np.ndarray, relevant: np.ndarray) -> Groups:
-    """Tie groups of every row of `scores` (rows, n), by sorting."""
+    """Tie groups of every row of `scores` (rows, n), of any dtype."""
     rows, n = scores.shape
     order = np.argsort(-scores, axis=1)
     ranked = np.take_along_axis(scores, order, axis=1)
