@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 
+import numpy as np
+
+from cmrbench.metrics import Relevance, from_labels
+
 
 @cache
 def value(found: tuple[int, ...], kind: str, k: int | None, norm: str = "hits") -> float:
@@ -94,3 +98,29 @@ def expected_ap(groups: list[tuple[int, int]], k: int, norm: str) -> float:
         before, found = before + t, found + r
     divisor = {"hits": R, "min_kr": min(k, R), "r": R}[norm]
     return total / divisor if divisor else 0.0
+
+
+def compositions(n: int) -> list[list[tuple[int, int]]]:
+    """All ways to cut n items into tie groups (size, relevant items)."""
+    if n == 0:
+        return [[]]
+    return [[(t, r), *rest] for t in range(1, n + 1) for r in range(t + 1) for rest in compositions(n - t)]
+
+
+def arranged(groups: list[tuple[int, int]], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and relevance of a gallery with these tie groups, in a random gallery order."""
+    scores = np.repeat(-np.arange(len(groups), dtype=float), [t for t, _ in groups])
+    found = np.concatenate([np.r_[np.ones(r), np.zeros(t - r)] for t, r in groups])
+    order = rng.permutation(len(scores))
+    return scores[order], found[order].astype(int)
+
+
+def relevance_of(found: np.ndarray) -> Relevance:
+    """Any relevance matrix through labels: every query has a label of its own."""
+    return from_labels(np.eye(len(found), dtype=np.uint8), found.T.astype(np.uint8))
+
+
+def by_rule(scores: np.ndarray, found: np.ndarray, rule: str) -> tuple[int, ...]:
+    """The one order that a rule other than ``expected`` stands for."""
+    last = {"stable": np.arange(len(scores)), "optimistic": -found, "pessimistic": found}[rule]
+    return tuple(found[np.lexsort((last, -scores))].tolist())

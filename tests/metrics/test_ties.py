@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from plain_metrics import expected_ap, orders, sorted_groups, value
+from plain_metrics import arranged, by_rule, compositions, expected_ap, orders, relevance_of, sorted_groups, value
 
 from cmrbench.metrics import MEANS, TIES, Metric, evaluate, from_labels, given
 from cmrbench.metrics.ties import hypergeometric
@@ -18,32 +18,6 @@ KINDS = [("mAP", "hits"), ("mAP", "min_kr"), ("mAP", "r"), ("P", "hits"), ("R", 
 KINDS += [("NDCG", "hits")]
 UNCUT = [Metric("RPrec", mean=mean, ties=ties) for mean in MEANS for ties in TIES]
 UNCUT += [Metric(kind, ties=ties) for kind in ("MedR", "MeanR") for ties in TIES]
-
-
-def compositions(n: int) -> list[list[tuple[int, int]]]:
-    """All ways to cut n items into tie groups (size, relevant items)."""
-    if n == 0:
-        return [[]]
-    return [[(t, r), *rest] for t in range(1, n + 1) for r in range(t + 1) for rest in compositions(n - t)]
-
-
-def arranged(groups: list[tuple[int, int]], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and relevance of a gallery with these tie groups, in a random gallery order."""
-    scores = np.repeat(-np.arange(len(groups), dtype=float), [t for t, _ in groups])
-    found = np.concatenate([np.r_[np.ones(r), np.zeros(t - r)] for t, r in groups])
-    order = rng.permutation(len(scores))
-    return scores[order], found[order].astype(int)
-
-
-def relevance_of(found: np.ndarray):
-    """Any relevance matrix through labels: every query has a label of its own."""
-    return from_labels(np.eye(len(found), dtype=np.uint8), found.T.astype(np.uint8))
-
-
-def by_rule(scores: np.ndarray, found: np.ndarray, rule: str) -> tuple[int, ...]:
-    """The one order that a rule other than ``expected`` stands for."""
-    last = {"stable": np.arange(len(scores)), "optimistic": -found, "pessimistic": found}[rule]
-    return tuple(found[np.lexsort((last, -scores))].tolist())
 
 
 @pytest.mark.parametrize("n", range(1, 8))
