@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import UnknownNameError, UsageError
+from cmrbench.core.runs import SPAN
 from cmrbench.report.current import NEEDED, current_rows
+from cmrbench.report.spans import smaller_is_better
 from cmrbench.report.wording import outcome, plain
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ source and the versions of libraries are just what may have changed."""
 _DESCRIPTION = ("dataset", "feature_set", "method", "preset", "params", "dim", "bits", "seed", "protocol")
 _BASELINE_COLUMNS = (*_DESCRIPTION, *KEY, "dataset_fingerprint", "value")
 
-COLUMNS = tuple(dict.fromkeys((*NEEDED, *_BASELINE_COLUMNS, "cause")))
+COLUMNS = tuple(dict.fromkeys((*NEEDED, *_BASELINE_COLUMNS, "cause", "flags")))
 """The columns of `cmrbench.store.schema` that the gate reads."""
 
 FORMAT = "1"
@@ -43,7 +45,10 @@ class BaselineError(UsageError):
 
 @dataclass(frozen=True)
 class Selection:
-    """Which rows take part; empty: all methods, all datasets, all metrics that begin with `GATED`."""
+    """Which rows take part; empty: all methods, all datasets, all metrics that begin with `GATED`.
+
+    What was measured beside the protocol's metrics (`cmrbench.core.runs.SPAN`) takes part where it is named.
+    """
 
     methods: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
@@ -56,6 +61,10 @@ class Selection:
             and (not self.datasets or row["dataset"] in self.datasets)
             and (row["metric"] is None or self._gated(row["metric"]))
         )
+
+    def asks_for(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row of the results belongs into a baseline, or is news where the baseline lacks it."""
+        return bool(self.metrics) or SPAN not in (row["flags"] or ())
 
     def _gated(self, metric: str) -> bool:
         return metric in self.metrics if self.metrics else metric.startswith(GATED)
@@ -77,8 +86,9 @@ class Change:
     Attributes
     ----------
     kind : str
-        ``"drop"`` (beyond the tolerance, or NaN now), ``"missing"``, ``"lower"`` (within the tolerance), ``"rise"``,
-        ``"same"``, or ``"new"`` (not in the baseline).
+        ``"drop"`` (worse beyond the tolerance, or NaN now), ``"missing"``, ``"lower"`` (worse within the tolerance),
+        ``"rise"`` (better), ``"same"``, or ``"new"`` (not in the baseline). Worse is lower, but for ranks (MedR,
+        MeanR), which are worse when they rise.
     asked : mapping
         What was asked: dataset, feature set, method, preset, params, dim, bits, seed, protocol, direction ...
     before, now : float or None
@@ -96,6 +106,16 @@ class Change:
     def difference(self) -> float | None:
         """Now minus before; None where one of them is missing."""
         return None if self.before is None or self.now is None else self.now - self.before
+
+    @property
+    def smaller_is_better(self) -> bool:
+        """Whether the metric is a rank."""
+        return smaller_is_better(self.asked["metric"])
+
+    @property
+    def gain(self) -> float | None:
+        """By how much the value is better than before; less than 0 where it is worse."""
+        return -self.difference if self.difference is not None and self.smaller_is_better else self.difference
 
 
 @dataclass(frozen=True)
@@ -135,7 +155,7 @@ def compare(
     baseline : pyarrow.Table
         As `read_baseline` gives it.
     max_drop : float
-        The largest drop that passes.
+        The largest drop (of a rank: the largest rise) that passes, in the metric's own unit.
     select : Selection, optional
         Which rows take part.
 
@@ -157,7 +177,8 @@ def compare(
     explain = _explainer(rows)
     changes = [_change(row, found.get(_key(row)), max_drop, explain) for row in expected]
     known = {_key(row) for row in expected}
-    changes += [Change("new", _asked(row), now=_finite(row["value"])) for key, row in found.items() if key not in known]
+    news = [row for key, row in found.items() if key not in known and select.asks_for(row)]
+    changes += [Change("new", _asked(row), now=_finite(row["value"])) for row in news]
     return GateReport(tuple(sorted(changes, key=_order)), max_drop)
 
 
@@ -180,9 +201,9 @@ def _change(before: Row, now: Row | None, max_drop: float, explain: Callable[[Ro
     new = _finite(now["value"])
     if new is None:
         return Change("drop", asked, before=old, cause="the value is not a number")
-    if old - new > max_drop + _ROUNDING:
-        return Change("drop", asked, before=old, now=new)
-    return Change("lower" if new < old else "rise" if new > old else "same", asked, before=old, now=new)
+    loss = new - old if smaller_is_better(now["metric"]) else old - new
+    kind = "drop" if loss > max_drop + _ROUNDING else "lower" if loss > 0 else "rise" if loss < 0 else "same"
+    return Change(kind, asked, before=old, now=new)
 
 
 def _explainer(rows: Sequence[Row]) -> Callable[[Row], str]:
@@ -219,7 +240,7 @@ _KINDS = ("drop", "missing", "lower", "rise", "new", "same")
 
 def _order(change: Change) -> tuple[Any, ...]:
     asked = change.asked
-    return _KINDS.index(change.kind), change.difference or 0.0, *_sortable(asked)
+    return _KINDS.index(change.kind), change.gain or 0.0, *_sortable(asked)
 
 
 def _sortable(row: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -239,7 +260,7 @@ def baseline_of(table: pa.Table, select: Selection | None = None) -> tuple[pa.Ta
     select = select or Selection()
     everything = current_rows(table, COLUMNS)
     select.check(everything, "the results")
-    chosen = [row for row in everything if select.holds(row)]
+    chosen = [row for row in everything if select.holds(row) and select.asks_for(row)]
     rows = sorted((row for row in chosen if row["metric"] is not None), key=_sortable)
     if not rows:
         raise UsageError("the results hold no finished run to make a baseline of: make some with `cmrbench run`")

@@ -20,7 +20,7 @@ ALLOWED = {
     "retrieval": {"core", "metrics"},
     "store": {"core"},
     "run": {"core", "method", "registry", "data", "metrics", "retrieval", "store"},
-    "report": {"core", "method", "store"},
+    "report": {"core", "method", "store", "metrics"},
     "gate": {"core", "store", "report"},
     "testing": {"core", "method", "data", "metrics", "retrieval"},
     "methods": {"core", "method", "methods", "metrics", "retrieval"},

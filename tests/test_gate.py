@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 from cmrbench.cli.gate import gate_command
 from cmrbench.core.errors import UnknownNameError, UsageError
-from cmrbench.core.runs import Record, RunResult, RunSpec
+from cmrbench.core.runs import SPAN, Record, RunResult, RunSpec
 from cmrbench.gate import BaselineError, GateReport, Selection, baseline_of, compare, read_baseline, write_baseline
 from cmrbench.store.schema import concat, from_table, to_table
 from cmrbench.store.store import Store
@@ -211,6 +212,44 @@ def test_only_map_is_gated_unless_named() -> None:
     assert baseline_of(before)[0].num_rows == 2
     assert baseline_of(before, Selection(metrics=("P@1",)))[0].num_rows == 2
     assert baseline_of(before, Selection(metrics=("P@1", "mAP@all")))[0].num_rows == 4
+
+
+@pytest.mark.parametrize("metric", ["MedR", "MeanR", "MedR[stable]"])
+def test_a_rank_that_rises_fails_and_one_that_falls_passes(metric: str) -> None:
+    select = Selection(metrics=(metric,))
+    before = baseline_of(run(values={IT: 5.0, TI: 7.0}, metric=metric), select)[0]
+    risen = compare(run(values={IT: 5.5, TI: 7.0}, metric=metric), before, select=select)
+    assert not risen.passed
+    (drop,) = risen.of("drop")
+    assert (drop.difference, drop.gain) == (0.5, -0.5)
+    fallen = compare(run(values={IT: 4.0, TI: 7.001}, metric=metric), before, select=select)
+    assert fallen.passed
+    assert [(c.kind, c.now) for c in fallen.changes] == [("lower", 7.001), ("rise", 4.0)]
+
+
+def test_the_worst_drop_comes_first_whichever_way_is_worse() -> None:
+    runs = [run(m, {IT: v}, metric="MedR") for m, v in (("cca", 5.0), ("kcca", 5.0), ("lcm", 5.0))]
+    now = [run(m, {IT: v}, metric="MedR") for m, v in (("cca", 6.0), ("kcca", 9.0), ("lcm", 7.0))]
+    report = compare(
+        concat(now), baseline_of(concat(runs), Selection(metrics=("MedR",)))[0], 0.0, Selection(metrics=("MedR",))
+    )
+    assert [c.asked["method"] for c in report.of("drop")] == ["kcca", "lcm", "cca"]
+
+
+def spanned(low: float) -> pa.Table:
+    records = [record(IT, 0.5), record(IT, low, metric="mAP@all[pessimistic]", flags=(SPAN,))]
+    result = from_table(run())
+    return to_table(replace(result, records=tuple(records)))
+
+
+def test_what_was_measured_for_the_span_is_neither_gated_nor_news_unless_named() -> None:
+    assert baseline_of(spanned(0.4))[0].column("metric").to_pylist() == ["mAP@all"]
+    assert kinds(gate(spanned(0.4), spanned(0.1))) == ["same"]
+    assert kinds(gate(run(values={IT: 0.5}), spanned(0.4))) == ["same"], "it is not told as new"
+    named = Selection(metrics=("mAP@all[pessimistic]",))
+    baseline = baseline_of(spanned(0.4), named)[0]
+    assert not compare(spanned(0.1), baseline, select=named).passed
+    assert not compare(spanned(0.1), baseline).passed, "what a baseline holds is compared"
 
 
 @pytest.mark.parametrize("max_drop", [-0.1, float("nan"), float("inf")])

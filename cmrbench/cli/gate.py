@@ -144,7 +144,8 @@ def _table(changes: Sequence[Change], causes: Mapping[str, int]) -> Any:
         asked = c.asked
         kind = f"{c.kind} [{causes[c.cause]}]" if c.cause else c.kind
         learned = ", learned codes" if asked["gallery_codes"] == "learned" else ""
-        measured = f"{asked['direction']} {asked['metric']}, {asked['protocol']}, {asked['retrieval']}{learned}"
+        better = " (smaller is better)" if c.smaller_is_better else ""
+        measured = f"{asked['direction']} {asked['metric']}{better}, {asked['protocol']}, {asked['retrieval']}{learned}"
         numbers = [_number(c.before), _number(c.now), "" if c.difference is None else f"{c.difference:+.4f}"]
         texts = [_run_title(asked), plain(measured), *numbers]
         table.add_row(Text(kind, style=_STYLES[c.kind]), *map(Text, texts))

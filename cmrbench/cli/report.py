@@ -34,6 +34,11 @@ def report_command(
     ),
     metric: str | None = typer.Option(None, help="This metric instead of the headline (mAP@all)."),
     all_metrics: bool = typer.Option(False, "--all-metrics", help="A table for every metric."),
+    span: bool = typer.Option(
+        False,
+        "--span",
+        help="Behind each number of hash codes, what it would be under the worst and the best order of tied items.",
+    ),
     output: Path | None = typer.Option(None, "--output", "-o", help="Write to this file."),
     as_json: bool = typer.Option(False, "--json", help="The same as --format json."),
 ) -> None:
@@ -48,7 +53,7 @@ def report_command(
 
     table = read_results(results)
     wanted = [name for given in dataset for name in names(given, "--dataset")]
-    boards = leaderboards(table, wanted, metric_name(metric) if metric else None, all_metrics)
+    boards = leaderboards(table, wanted, metric_name(metric) if metric else None, all_metrics, spans=span)
     if format is None and not as_json and output is None and sys.stdout.isatty():
         from cmrbench.report.terminal import print_boards
 

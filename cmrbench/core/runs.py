@@ -12,6 +12,11 @@ STATUSES = ("done", "failed", "timeout", "oom", "killed", "declined")
 """How a run can end. Every status but ``done`` carries a cause; all are rows in the store."""
 
 
+SPAN = "span"
+"""Flag of a record that was measured beside the protocol's metrics: one of them under an extreme order of ties, so
+that a leaderboard can show how far ties move a number. Its metric is named as any other (``mAP@all[optimistic]``)."""
+
+
 def is_settled(status: str | None) -> bool:
     """Whether a run that ended so need not be carried out again: it has its result, or it was declined."""
     return status in ("done", "declined")
@@ -78,7 +83,7 @@ class Record:
     `per_query` holds the metric's value for every query (float64, NaN where it is undefined) for the headline
     metric, and is empty for others. `chance` is the metric's expectation under a random ranking.
     `flags` says what a reader must know: ``label-reading`` (the ranking reads the gallery's labels),
-    ``learned-codes``, ``test-selected``.
+    ``learned-codes``, ``test-selected``, ``span`` (see `SPAN`).
     """
 
     query_modality: str

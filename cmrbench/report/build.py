@@ -10,6 +10,7 @@ from cmrbench.core.errors import UnknownNameError
 from cmrbench.report.current import NEEDED, current_rows
 from cmrbench.report.model import AVERAGE, Column, Leaderboard, TableKey
 from cmrbench.report.rows import Notes, build_groups
+from cmrbench.report.spans import fact, smaller_is_better, with_spans, without_ends
 from cmrbench.report.wording import plain, span
 
 if TYPE_CHECKING:
@@ -29,7 +30,12 @@ RowDict = dict[str, Any]
 
 
 def leaderboards(
-    table: pa.Table, datasets: Sequence[str] | None = None, metric: str | None = None, all_metrics: bool = False
+    table: pa.Table,
+    datasets: Sequence[str] | None = None,
+    metric: str | None = None,
+    all_metrics: bool = False,
+    *,
+    spans: bool = False,
 ) -> list[Leaderboard]:
     """One leaderboard for each dataset, feature set, protocol, gallery-code rule, kind of output and metric.
 
@@ -42,7 +48,9 @@ def leaderboards(
     metric : str, optional
         Only this one; the default is the headline: ``mAP@all``, or else the protocol's first.
     all_metrics : bool
-        A leaderboard for every metric that was measured.
+        A leaderboard for every metric of the protocols.
+    spans : bool
+        Numbers of hash codes come with what they would have been under the worst and the best order of tied items.
 
     Returns
     -------
@@ -60,8 +68,9 @@ def leaderboards(
     known_metrics = {row["metric"] for row in rows if row["metric"] is not None}
     if metric is not None and metric not in known_metrics:
         raise UnknownNameError("metric", metric, known_metrics, "(looked in the results)")
-    tables = _tables(rows, metric, all_metrics)
-    return [_leaderboard(key, tables[key], tables) for key in sorted(tables, key=_order)]
+    shown = without_ends(rows, metric)
+    tables = _tables(with_spans(shown, rows) if spans else shown, metric, all_metrics)
+    return [_leaderboard(key, tables[key], tables, spans) for key in sorted(tables, key=_order)]
 
 
 def _completed(row: RowDict) -> RowDict:
@@ -142,12 +151,14 @@ def _order(key: TableKey) -> tuple[Any, ...]:
     )
 
 
-def _leaderboard(key: TableKey, rows: list[RowDict], keys: Iterable[TableKey]) -> Leaderboard:
+def _leaderboard(key: TableKey, rows: list[RowDict], keys: Iterable[TableKey], spans: bool) -> Leaderboard:
     records = [row for row in rows if row["metric"] is not None]
     columns, averaged = _columns(records, rows, key.output)
     notes = Notes()
-    groups = build_groups(key, rows, columns, notes)
+    groups = build_groups(key, rows, columns, notes, spans)
     facts = _facts(key, rows, records, averaged)
+    if spans and records:
+        facts += (("span of ties", plain(fact(key.output, key.metric))),)
     return Leaderboard(key, _title(key, keys), facts, tuple(columns), tuple(groups), notes.listed)
 
 
@@ -203,7 +214,7 @@ def _facts(key: TableKey, rows: list[RowDict], records: list[RowDict], averaged:
             ("protocol", f"{key.protocol} ({key.protocol_fingerprint[:8]})"),
             ("gallery codes", key.gallery_codes),
             ("queries × gallery", f"{span(r['n_query'] for r in records)} × {span(r['n_gallery'] for r in records)}"),
-            ("metric", key.metric),
+            ("metric", key.metric + (", smaller is better" if smaller_is_better(key.metric) else "")),
         ]
     seeds: dict[tuple[Any, ...], set[int]] = defaultdict(set)
     for row in rows:

@@ -96,5 +96,5 @@ def _cell(cell: Cell) -> str:
         number = f"<b>{number}</b>"
     elif cell.rank == "second":
         number = f'<span class="second">{number}</span>'
-    spread = f' <span class="spread">{cell.spread}</span>' if cell.spread else ""
+    spread = f' <span class="spread">{cell.aside}</span>' if cell.aside else ""
     return f"{number}{spread}{superscript(cell.note)}"

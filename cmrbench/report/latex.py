@@ -101,5 +101,5 @@ def _cell(cell: Cell) -> str:
         number = f"\\textbf{{{number}}}"
     elif cell.rank == "second":
         number = f"\\underline{{{number}}}"
-    spread = f" {{\\scriptsize {escape(cell.spread)}}}" if cell.spread else ""
-    return number + spread + (f"\\textsuperscript{{{cell.note}}}" if cell.note else "")
+    aside = f" {{\\scriptsize {escape(cell.aside)}}}" if cell.aside else ""
+    return number + aside + (f"\\textsuperscript{{{cell.note}}}" if cell.note else "")

@@ -51,4 +51,4 @@ def _cell(cell: Cell) -> str:
         number = f"**{number}**"
     elif cell.rank == "second":
         number = f"<u>{number}</u>"
-    return f"{number} {cell.spread}".strip() + superscript(cell.note)
+    return f"{number} {cell.aside}".strip() + superscript(cell.note)

@@ -55,6 +55,20 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Span:
+    """What a number would have been with the relevant items last and first among those of equal score."""
+
+    pessimistic: float
+    optimistic: float
+
+    def __str__(self) -> str:
+        return f"({self.pessimistic:.{DIGITS}f}..{self.optimistic:.{DIGITS}f})"
+
+
+NO_SPAN = "(—)"
+
+
+@dataclass(frozen=True)
 class Cell:
     """A number with its spread, or a word that says why there is none.
 
@@ -70,6 +84,10 @@ class Cell:
         ``"best"``, ``"second"`` or empty.
     note : int
         Number of the footnote, 0 for none.
+    span : Span or None
+        Means over the same seeds under the two extreme orders of ties, where they were asked for.
+    lacks_span : bool
+        Whether a span was asked for and not measured.
     """
 
     mean: float | None = None
@@ -78,6 +96,8 @@ class Cell:
     word: str = DASH
     rank: str = ""
     note: int = 0
+    span: Span | None = None
+    lacks_span: bool = False
 
     @property
     def number(self) -> str:
@@ -88,6 +108,16 @@ class Cell:
     def spread(self) -> str:
         """``"±0.012"``, or empty."""
         return "" if self.std is None else f"±{self.std:.{DIGITS}f}"
+
+    @property
+    def ends(self) -> str:
+        """``"(0.498..0.527)"``: the span, pessimistic..optimistic; ``"(—)"`` where it is missing; or empty."""
+        return NO_SPAN if self.lacks_span else str(self.span or "")
+
+    @property
+    def aside(self) -> str:
+        """Spread and span, what is printed smaller behind the number."""
+        return " ".join(part for part in (self.spread, self.ends) if part)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cmrbench.method import CATEGORIES
-from cmrbench.report.model import Cell, Column, Group, Note, Row, TableKey, superscript
+from cmrbench.report.model import NO_SPAN, Cell, Column, Group, Note, Row, Span, TableKey, superscript
+from cmrbench.report.spans import MISSING_NOTE, smaller_is_better, why_none
 from cmrbench.report.wording import (
     FLAG_MARKS,
     failures,
@@ -56,6 +57,9 @@ class _Entry:
 
     example: RowDict
     values: dict[int | None, dict[int, dict[str, float]]] = field(default_factory=lambda: defaultdict(dict))
+    spans: dict[int | None, dict[int, dict[str, tuple[float, float]]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
     failed: dict[int | None, dict[int, tuple[str, str]]] = field(default_factory=lambda: defaultdict(dict))
     runs: dict[tuple[int | None, int], RowDict] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
@@ -66,11 +70,15 @@ class _Entry:
             self.failed[bits][seed] = (row["status"], outcome(row["status"], row["cause"]))
             return
         self.values[bits].setdefault(seed, {})[row["direction"]] = row["value"]
+        if row.get("span") is not None:
+            self.spans[bits].setdefault(seed, {})[row["direction"]] = row["span"]
         self.runs[bits, seed] = row
         self.flags.update(row["flags"])
 
 
-def build_groups(key: TableKey, rows: Sequence[RowDict], columns: Sequence[Column], notes: Notes) -> list[Group]:
+def build_groups(
+    key: TableKey, rows: Sequence[RowDict], columns: Sequence[Column], notes: Notes, spans: bool = False
+) -> list[Group]:
     """The rows of one leaderboard by category: baselines first, with chance on top, then as in the survey.
 
     Parameters
@@ -81,6 +89,8 @@ def build_groups(key: TableKey, rows: Sequence[RowDict], columns: Sequence[Colum
     columns : sequence of Column
     notes : Notes
         Filled with what the rows' marks mean.
+    spans : bool
+        Whether rows carry ``span`` (`cmrbench.report.spans.with_spans`); a number without one is marked.
     """
     entries = _entries(rows)
     titles = _titles(entries, key.output)
@@ -92,11 +102,13 @@ def build_groups(key: TableKey, rows: Sequence[RowDict], columns: Sequence[Colum
     for category in (*_CATEGORY_ORDER, *unknown):
         ordered = sorted(by_category[category], key=lambda e: (year(_info(e, "venue")), titles[id(e)], _setting_key(e)))
         made = [_row(entry, titles[id(entry)], key, columns, notes) for entry in ordered]
+        if spans and not why_none(key.output, key.metric):
+            made = _lacking_marked(made, notes)
         if category == BASELINE:
             made.insert(0, _chance(rows, columns, notes))
         if made:
             built.append((plain(CATEGORIES.get(category, category or "Uncategorised")), made))
-    ranked = iter(_with_ranks([row for _, made in built for row in made]))
+    ranked = iter(_with_ranks([row for _, made in built for row in made], smaller_is_better(key.metric)))
     return [Group(title, tuple(next(ranked) for _ in made)) for title, made in built]
 
 
@@ -209,7 +221,27 @@ def _cell(entry: _Entry, column: Column, notes: Notes) -> Cell:
         note = notes.number(f"{len(means)} of {len(means) + len(missing)} seeds; {told}")
     listed = list(means.values())
     spread = statistics.stdev(listed) if len(listed) > 1 else None
-    return Cell(statistics.fmean(listed), spread, len(listed), note=note)
+    return Cell(statistics.fmean(listed), spread, len(listed), note=note, span=_span(entry, column, list(means)))
+
+
+def _span(entry: _Entry, column: Column, seeds: Sequence[int]) -> Span | None:
+    """Both ends of a number's span, averaged like the number itself; None unless all of its seeds have them."""
+    by_seed = entry.spans.get(column.bits, {})
+    if any(direction not in by_seed.get(seed, {}) for seed in seeds for direction in column.directions):
+        return None
+    ends = [[statistics.fmean(by_seed[s][d][end] for d in column.directions) for s in seeds] for end in (0, 1)]
+    return Span(*map(statistics.fmean, ends))
+
+
+def _lacking_marked(rows: Sequence[Row], notes: Notes) -> list[Row]:
+    """Say of every number without the span that was asked for that it has none."""
+    marked = []
+    for row in rows:
+        cells = tuple(replace(cell, lacks_span=cell.mean is not None and cell.span is None) for cell in row.cells)
+        if any(cell.lacks_span for cell in cells):
+            notes.marks[NO_SPAN] = MISSING_NOTE
+        marked.append(replace(row, cells=cells))
+    return marked
 
 
 def _chance(rows: Sequence[RowDict], columns: Sequence[Column], notes: Notes) -> Row:
@@ -230,8 +262,8 @@ def _chance(rows: Sequence[RowDict], columns: Sequence[Column], notes: Notes) ->
     return Row("Chance", cells=tuple(cells), ranked=False)
 
 
-def _with_ranks(rows: Sequence[Row]) -> list[Row]:
-    """Mark the best and the second value of every column; equal printed digits share a rank."""
+def _with_ranks(rows: Sequence[Row], smaller: bool) -> list[Row]:
+    """Mark the best (`smaller`: smallest) and the second value of every column; equal printed digits share a rank."""
     ranked = list(rows)
     for column in range(len(rows[0].cells)):
         shown = {
@@ -239,7 +271,7 @@ def _with_ranks(rows: Sequence[Row]) -> list[Row]:
             for i, row in enumerate(rows)
             if row.ranked and row.cells[column].mean is not None
         }
-        for rank, value in zip(("best", "second"), sorted(set(shown.values()), reverse=True), strict=False):
+        for rank, value in zip(("best", "second"), sorted(set(shown.values()), reverse=not smaller), strict=False):
             for i in (i for i, other in shown.items() if other == value):
                 cells = list(ranked[i].cells)
                 cells[column] = replace(cells[column], rank=rank)

@@ -135,6 +135,6 @@ def _cell(cell: Cell, styled: bool) -> Text:
         number = f"*{number}*" if cell.rank == "best" else f"_{number}_"
     text = Text()  # without a style of its own: the padding to the left of a number is not underlined
     text.append(number, style=_EMPHASIS[cell.rank] if styled else "")
-    if cell.spread:
-        text.append(f" {cell.spread}", style="dim")
+    if cell.aside:
+        text.append(f" {cell.aside}", style="dim")
     return text.append(superscript(cell.note))

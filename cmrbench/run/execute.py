@@ -14,10 +14,11 @@ from cmrbench.core.errors import DataError, DeclinedError, MethodError
 from cmrbench.core.items import Items, concatenate
 from cmrbench.core.outputs import output_problem
 from cmrbench.core.protocol import Protocol
-from cmrbench.core.runs import Record
+from cmrbench.core.runs import SPAN, Record
 from cmrbench.core.training import training_items
 from cmrbench.method import Context, Method, MethodInfo
 from cmrbench.metrics import Metric, evaluate, from_instances, from_labels
+from cmrbench.metrics.span import span_of
 from cmrbench.retrieval import READS_LABELS, Encoded, rank
 
 STRATEGIES = {
@@ -37,10 +38,16 @@ class EvaluationPlan:
         Those that do not apply to the method's output are left out.
     retrievals : tuple of str
         Retrieval strategies; empty: the method's own.
+    threads : int
+        Threads of the evaluation; no value depends on their number.
+    spans : bool
+        Whether codes are measured under both extreme orders of ties, too; see `cmrbench.core.runs.SPAN`.
     """
 
     protocols: tuple[Protocol, ...]
     retrievals: tuple[str, ...] = ()
+    threads: int = 1
+    spans: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +220,8 @@ class _Runner:
             options = self.method.retrieval_options(strategy)
             scores = rank(strategy, query, target, seen, self.method, **options)
             metrics = [Metric.parse(m) for m in protocol.metrics]
-            result = evaluate(scores, relevance, metrics)
+            beside = self._ends(metrics)
+            result = evaluate(scores, relevance, [*metrics, *beside], threads=self.plan.threads)
         flags = [
             flag
             for flag, holds in (
@@ -237,11 +245,19 @@ class _Runner:
                 chance=float(result.chance[metric]),
                 n_query=len(query_items),
                 n_gallery=len(gallery_items),
-                flags=tuple(flags),
+                flags=(*flags, *more),
                 per_query=tuple(result.per_query[metric].tolist()) if metric == str(metrics[0]) else (),
             )
-            for metric in map(str, metrics)
+            for named, more in ((metrics, ()), (beside, (SPAN,)))
+            for metric in map(str, named)
         ]
+
+    def _ends(self, metrics: Sequence[Metric]) -> list[Metric]:
+        """What is measured beside a protocol's metrics: the ends of their spans, where codes tie most of a ranking."""
+        if not self.plan.spans or self.method.info.output != "hash":
+            return []
+        ends = dict.fromkeys(end for metric in metrics for end in span_of(metric) or ())
+        return [end for end in ends if end not in metrics]
 
 
 def _closed(split: str) -> Mapping[str, Items]:

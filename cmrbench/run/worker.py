@@ -135,7 +135,8 @@ def _execute(planned: PlannedRun, progress: Any) -> Any:
             n_classes=len(dataset.classes),
             progress=progress,
         )
-        plan = EvaluationPlan(tuple(dataset.protocol(p) for p in planned.protocols), planned.retrievals)
+        protocols = tuple(dataset.protocol(p) for p in planned.protocols)
+        plan = EvaluationPlan(protocols, planned.retrievals, planned.threads, spans=True)
         return execute(cls(**planned.chosen(cls)), dataset, context, plan, lambda stage: progress(0, 0, stage))
 
 
