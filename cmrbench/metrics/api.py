@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from cmrbench.core.errors import DataError, UnknownNameError
 from cmrbench.metrics import scores
-from cmrbench.metrics.engine import BLOCK_BYTES, evaluate
+from cmrbench.metrics.curve import Curve
+from cmrbench.metrics.engine import BLOCK_BYTES, evaluate, listed
 from cmrbench.metrics.evaluation import Evaluation
 from cmrbench.metrics.metric import Metric
-from cmrbench.metrics.relevance import from_labels
+from cmrbench.metrics.relevance import from_instances, from_labels
 
 DISTANCES = {
     "cosine": scores.cosine,
@@ -19,6 +21,9 @@ DISTANCES = {
     "hamming": scores.hamming,
 }
 """Ways to compare two arrays of representations, by name."""
+
+RELEVANCES = {"label": from_labels, "instance": from_instances}
+"""What makes a gallery item relevant to a query, by name: a shared label, or the same instance id."""
 
 
 def evaluate_arrays(
@@ -30,6 +35,8 @@ def evaluate_arrays(
     metrics: Iterable[Metric | str] | Metric | str = ("mAP@all",),
     ties: str | None = None,
     *,
+    relevance: str = "label",
+    curves: Iterable[Curve | str] | Curve | str = (),
     block_bytes: int = BLOCK_BYTES,
     threads: int = 1,
 ) -> Evaluation:
@@ -41,13 +48,17 @@ def evaluate_arrays(
         Real-valued representations, or codes in {-1, +1} for ``distance="hamming"``.
     query_labels, gallery_labels : array
         Both class numbers, ``(n,)``, or both multi-hot, ``(n, C)``; an item is relevant to a query if the two share
-        a label.
+        a label. For ``relevance="instance"`` both are instance ids, ``(n,)``, strings or whole numbers.
     distance : str
         ``"cosine"``, ``"euclidean"``, ``"inner"`` or ``"hamming"``.
     metrics : Metric or str, or several
         Such as ``"mAP@50[min_kr]"``; see `Metric`.
     ties : str, optional
-        Tie rule for all metrics; None: each metric's own (``expected`` unless its name says otherwise).
+        Tie rule for all metrics and curves; None: each one's own (``expected`` unless its name says otherwise).
+    relevance : str
+        ``"label"`` (at least one shared label) or ``"instance"`` (the same instance id).
+    curves : Curve or str, or several
+        Such as ``"PR@11"``; see `Curve`.
     block_bytes : int
         Memory for one block of queries.
     threads : int
@@ -62,7 +73,7 @@ def evaluate_arrays(
     DataError
         If an array is not what it should be; the message names it and the first bad row.
     UsageError
-        If a metric, tie rule or distance is unknown.
+        If a metric, curve, tie rule, relevance or distance is unknown.
 
     Examples
     --------
@@ -73,14 +84,17 @@ def evaluate_arrays(
     """
     if distance not in DISTANCES:
         raise UnknownNameError("distance", distance, DISTANCES)
-    listed = [metrics] if isinstance(metrics, str | Metric) else list(metrics)
-    wanted = [Metric.parse(m) if isinstance(m, str) else m for m in listed]
+    if relevance not in RELEVANCES:
+        raise UnknownNameError("relevance", relevance, RELEVANCES)
+    wanted, drawn = listed(metrics, Metric), listed(curves, Curve)
     if ties is not None:
         wanted = [m.with_ties(ties) for m in wanted]
-    similarity, relevance = DISTANCES[distance](query, gallery), from_labels(query_labels, gallery_labels)
+        drawn = [c if c.by_radius else replace(c, ties=ties) for c in drawn]
+    similarity, relevant = DISTANCES[distance](query, gallery), RELEVANCES[relevance](query_labels, gallery_labels)
     for side, name in enumerate(("query", "gallery")):
-        if similarity.shape[side] != relevance.shape[side]:
+        if similarity.shape[side] != relevant.shape[side]:
+            what = "labels" if relevance == "label" else "instances"
             raise DataError(
-                f"{name} labels are for {relevance.shape[side]} items, but {name} holds {similarity.shape[side]}"
+                f"{name} {what} are for {relevant.shape[side]} items, but {name} holds {similarity.shape[side]}"
             )
-    return evaluate(similarity, relevance, wanted, block_bytes, threads)
+    return evaluate(similarity, relevant, wanted, block_bytes, threads, curves=drawn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import warnings
 import zipfile
 from pathlib import Path
@@ -51,6 +52,32 @@ def load_labels(path: Path) -> np.ndarray:
     array = load_array(path)
     text = path.suffix.lower() in (".csv", ".txt")
     return array[:, 0] if text and array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def load_instances(path: Path) -> np.ndarray:
+    """Instance ids in a file: strings, one a line, in .csv and .txt; strings or whole numbers in .npy and .npz.
+
+    Raises
+    ------
+    DataError, UsageError
+        As `load_array`; or if a text file has an empty line, or a line of a .csv file more than one column.
+    """
+    if path.suffix.lower() not in (".csv", ".txt"):
+        array = load_array(path)
+        whole = array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.floor(array)).all()
+        return array.astype(np.int64) if whole and (np.abs(array) <= 2**53).all() else array
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.reader(lines)) if path.suffix.lower() == ".csv" else [[line] for line in lines]
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as text ({error})") from error
+    for number, row in enumerate(rows, start=1):
+        if len(row) != 1 or not row[0].strip():
+            found = "nothing" if not any(cell.strip() for cell in row) else f"{len(row)} columns"
+            raise DataError(f"{path}: expected one instance id a line, found {found} in line {number}")
+    return np.array([row[0].strip() for row in rows], dtype=np.str_)
 
 
 def _only_array(path: Path) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import numpy as np
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from cmrbench.cli.eval import evaluate_command
 from cmrbench.core.errors import CmrbenchError
-from cmrbench.metrics import evaluate_arrays
+from cmrbench.metrics import api, evaluate_arrays
 
 app = typer.Typer()
 app.command()(evaluate_command)
@@ -103,7 +104,7 @@ def assert_refused(result, *words):
         ("gallery", np.zeros((0, 4)), ["gallery.npy", "empty"]),
         ("gallery", np.zeros((9, 3)), ["4 and 3"]),
         ("query-labels", np.zeros(5, dtype=int), ["query-labels.npy", "5 items", "holds 6"]),
-        ("gallery-labels", np.full((9, 2), 3), ["gallery-labels.npy", "multi-hot", "row 0"]),
+        ("gallery-labels", np.full(9, -3), ["gallery-labels.npy", "from 0 up", "row 0"]),
         ("gallery-labels", np.eye(9, 3, dtype=int), ["both"]),
         ("query-labels", np.array(["a"] * 6), ["query-labels.npy", "dtype"]),
     ],
@@ -148,3 +149,172 @@ def test_bad_names_are_refused(files):
     assert_refused(call(files, "--metric", "mAP,,P@5"), "empty name")
     assert_refused(call(files, "--distance", "cosinus"), "did you mean cosine")
     assert_refused(call(files, "--ties", "random"), "tie rule")
+
+
+# Curves
+
+
+def test_json_keeps_curves_apart_from_metrics(files):
+    told = json.loads(call(files, "--curve", "PR@11,P@1..5[stable]", "--json").stdout)
+    found = evaluate_arrays(*loaded(files), curves=["PR@11", "P@1..5[stable]"])
+    assert list(told) == ["mAP@all", "curves"]
+    assert told["mAP@all"] == found.values["mAP@all"]
+    assert list(told["curves"]) == ["PR@11", "P@1..5[stable]"]
+    for name, points in found.curves.items():
+        for axis in ("x", "y", "stderr"):
+            assert told["curves"][name][axis] == getattr(points, axis).tolist()
+    assert "curves" not in json.loads(call(files, "--json").stdout)
+
+
+def test_curves_are_printed_point_by_point(files):
+    printed = call(files, "--curve", "R@1..9").stdout
+    points = evaluate_arrays(*loaded(files), curves="R@1..9").curves["R@1..9"]
+    for k, y in zip(points.x, points.y, strict=True):
+        assert f"│ {k:.0f} │ {y:.4f} │" in " ".join(printed.split())
+
+
+def test_a_long_curve_is_thinned_for_the_eye_with_both_its_ends(files):
+    printed = call(files, "--curve", "PR@101").stdout
+    assert "21 of 101 points" in " ".join(printed.replace("\n", " ").split())
+    for end in ("│ 0.0000 │", "│ 1.0000 │"):
+        assert end in printed
+
+
+def test_ties_hold_for_curves_too(files, tied):
+    stable = json.loads(call(tied, "--curve", "P@1..9,PR@H", *CODES, "--ties", "stable", "--json").stdout)["curves"]
+    assert list(stable) == ["P@1..9[stable]", "PR@H"]
+    named = json.loads(call(tied, "--curve", "P@1..9[stable],P@1..9", *CODES, "--json").stdout)["curves"]
+    assert stable["P@1..9[stable]"] == named["P@1..9[stable]"] != named["P@1..9"]
+    assert evaluate_arrays(*loaded(tied), "hamming", ties="stable", curves="P@1..9").curves.keys() == {"P@1..9[stable]"}
+
+
+def test_a_curve_over_no_query_is_null(files):
+    np.save(files["query-labels"], np.full(6, 7))
+    told = json.loads(call(files, "--curve", "PR@2[with_relevant]", "--json").stdout)
+    assert told["curves"]["PR@2[with_relevant]"]["y"] == [None, None]
+
+
+# The span of ties
+
+CODES = ("--distance", "hamming")
+
+
+@pytest.fixture
+def tied(files):
+    """The same files with codes of two bits, which tie nearly everything."""
+    for name in ("query", "gallery"):
+        np.save(files[name], np.sign(np.load(files[name])[:, :2]).astype(np.int8))
+    return files
+
+
+def test_the_span_is_each_metric_under_both_extreme_orders(tied):
+    told = json.loads(call(tied, *CODES, "--metric", "mAP@all,mAP@5,MedR", "--span", "--json").stdout)
+    ends = ["mAP@all[pessimistic]", "mAP@all[optimistic]", "MedR[pessimistic]", "MedR[optimistic]"]
+    assert list(told) == ["mAP@all", "mAP@5", "MedR", *ends]
+    assert told == evaluate_arrays(*loaded(tied), "hamming", list(told)).values
+    assert told[ends[0]] < told["mAP@all"] < told[ends[1]]
+    assert told[ends[2]] > told["MedR"] > told[ends[3]]
+
+
+def test_the_span_is_printed_beside_its_metric(tied):
+    printed = call(tied, *CODES, "--metric", "mAP@all,mAP@5", "--span").stdout
+    value = evaluate_arrays(*loaded(tied), "hamming", ["mAP@all[pessimistic]", "mAP@all[optimistic]"]).values
+    assert "..".join(f"{v:.4f}" for v in value.values()) in printed
+    assert "[optimistic]" not in printed
+    assert "mAP@5 has no span: under norm hits" in " ".join(printed.split())
+    assert ".." not in call(tied, *CODES).stdout
+
+
+# Relevance by instance
+
+
+def test_instances_are_strings_or_numbers(files, tmp_path):
+    q, g, _, _ = loaded(files)
+    numbers = np.array([3, 1, 4, 1, 5, 9]), np.array([2, 6, 5, 3, 5, 8, 9, 7, 9])
+    expected = evaluate_arrays(q, g, *numbers, metrics=["mAP@all", "MedR"], relevance="instance").values
+    plain = {"query-labels": tmp_path / "q.txt", "gallery-labels": tmp_path / "g.csv"}
+    plain["query-labels"].write_text("\n".join(f"picture {i}" for i in numbers[0]))
+    plain["gallery-labels"].write_text("".join(f'"picture {i}"\r\n' for i in numbers[1]))
+    whole = {"query-labels": tmp_path / "q.npy", "gallery-labels": tmp_path / "g.npy"}
+    np.save(whole["query-labels"], numbers[0].astype(float))
+    np.save(whole["gallery-labels"], numbers[1])
+    for given in (plain, whole):
+        told = call(files | given, "--metric", "mAP@all,MedR", "--relevance", "instance", "--json")
+        assert json.loads(told.stdout) == expected
+    assert expected["MedR"] != evaluate_arrays(*loaded(files), metrics="MedR").values["MedR"]
+
+
+def test_text_ids_are_not_read_as_numbers(files, tmp_path):
+    (tmp_path / "q.txt").write_text("1\n01\n2\n3\n4\n5\n")
+    (tmp_path / "g.txt").write_text("1\n6\n7\n8\n9\n10\n11\n12\n13\n")
+    given = {"query-labels": tmp_path / "q.txt", "gallery-labels": tmp_path / "g.txt"}
+    call(files | given, "--relevance", "instance", "--per-query", str(tmp_path / "out.csv"))
+    values = [line.split(",")[1] for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
+    assert [float(v) > 0 for v in values] == [True, False, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a\nb\n\nd\ne\nf\n", ["found nothing in line 3"]),
+        ("a\nb,c\nd\ne\nf\ng\n", ["found 2 columns in line 2"]),
+        ("a\nb\n", ["ids.csv: query instances are for 2 items", "holds 6"]),
+        ("", ["ids.csv: query instances must be", "(0,)"]),
+    ],
+)
+def test_bad_ids_are_refused(files, tmp_path, text, words):
+    (tmp_path / "ids.csv").write_text(text)
+    (tmp_path / "g.txt").write_text("a\n" * 9)
+    given = {"query-labels": tmp_path / "ids.csv", "gallery-labels": tmp_path / "g.txt"}
+    assert_refused(call(files | given, "--relevance", "instance"), "ids.csv", *words)
+
+
+def test_ids_of_two_kinds_or_shapes_are_refused(files, tmp_path):
+    (tmp_path / "g.txt").write_text("1\n" * 9)
+    instance = ("--relevance", "instance")
+    assert_refused(call(files | {"gallery-labels": tmp_path / "g.txt"}, *instance), "of one kind", "int64")
+    assert_refused(call(files | {"gallery-labels": tmp_path / "none.csv"}, *instance), "none.csv: no such file")
+    np.save(files["query-labels"], np.eye(6))
+    assert_refused(call(files, *instance), "query-labels.npy: query instances must be a 1-d array")
+    assert_refused(call(files, "--relevance", "instances"), "did you mean instance")
+
+
+# Values of single queries, threads
+
+
+def test_values_of_every_query_go_into_a_file(files, tmp_path):
+    np.save(files["query-labels"], np.array([0, 1, 7, 2, 0, 1]))
+    names = ["mAP@5[min_kr,stable]", "P@1[with_relevant]"]
+    result = call(files, "--metric", ",".join(names), "--per-query", str(tmp_path / "out.csv"), "--json")
+    assert list(json.loads(result.stdout)) == names
+    with (tmp_path / "out.csv").open(newline="") as lines:
+        head, *rows = csv.reader(lines)
+    assert head == ["query", *names]
+    found = evaluate_arrays(*loaded(files), metrics=names).per_query
+    assert [int(row[0]) for row in rows] == list(range(6))
+    for column, name in enumerate(names, start=1):
+        told = [float(row[column] or "nan") for row in rows]
+        np.testing.assert_array_equal(told, found[name])
+    assert rows[2][2] == "", "not in the mean"
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(files, tmp_path):
+    assert_refused(call(files, "--per-query", str(tmp_path / "none" / "out.csv")), "--per-query", "cannot be written")
+
+
+def test_threads_reach_the_engine_and_change_nothing(files, monkeypatch):
+    given = []
+    original = api.evaluate
+    monkeypatch.setattr(api, "evaluate", lambda *a, **o: given.append(a[4]) or original(*a, **o))
+    one, four = (call(files, "--threads", n, "--json").stdout for n in ("1", "4"))
+    assert given == [1, 4]
+    assert one == four
+    assert_refused(call(files, "--threads", "0"), "--threads must be at least 1, not 0")
+
+
+@pytest.mark.parametrize(
+    ("curve", "words"),
+    [("PR@11,", "empty name"), ("PR@1", "at least 2"), ("PP@3", "unknown curve"), ("PR@H", "hamming")],
+)
+def test_bad_curves_are_refused(files, curve, words):
+    assert_refused(call(files, "--curve", curve), words)
