@@ -20,6 +20,7 @@ from cmrbench.metrics.scores import Scores
 from cmrbench.metrics.ties import discounts
 
 _BYTES_PER_PAIR = 96  # scores, grades, orders and gains
+_BYTES_PER_GRADE = 40  # counts and ideal gains of a query
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,8 @@ def graded_blocks(
         If items share so many labels that the gain 2^s - 1 overflows.
     """
     n_query, n = scores.shape
-    step = max(1, block_bytes // (_BYTES_PER_PAIR * n))
+    highest = 1 if relevance.words is None or not relevance.words.shared else 64 * len(relevance.words.query)
+    step = max(1, block_bytes // (_BYTES_PER_PAIR * n + _BYTES_PER_GRADE * (highest + 1)))
     for start in range(0, n_query, step):
         stop = min(start + step, n_query)
         block, grades = scores.block(start, stop), relevance.grades(start, stop)
@@ -65,7 +67,7 @@ def graded_blocks(
                 raise UsageError(f"{m}: 2^s - 1 of s = {len(gain) - 1} shared labels overflows; take the gain shared")
             k = min(m.k or n, n)
             ideal = ideal_dcg(counts, gain, k, n)
-            chance = (counts @ gain) / n * discounts(n)[k]
+            chance = _over_grades(counts * gain) / n * discounts(n)[k]
             values[m] = _ratio(ranked[m.ties].dcg(gain, k), ideal), _ratio(chance, ideal)
         yield Graded(slice(start, stop), n - counts[:, 0], values)
 
@@ -96,7 +98,9 @@ class _Ranked:
         """Expected DCG within the first k: float64 (rows,)."""
         rows, n = self.grades.shape
         if self.starts is None:
-            dcg: np.ndarray = gain[self.grades[:, :k]] @ (1 / np.log2(np.arange(2, k + 2)))
+            discounted = gain[self.grades[:, :k]]
+            discounted *= 1 / np.log2(np.arange(2, k + 2))
+            dcg: np.ndarray = discounted.sum(axis=1)  # not a matrix product: its last bits depend on the block
             return dcg
         D = discounts(n)
         g = np.add.reduceat(gain[self.grades].ravel(), self.starts)
@@ -121,8 +125,13 @@ def ideal_dcg(counts: np.ndarray, gain: np.ndarray, k: int, n: int) -> np.ndarra
     D = discounts(n)
     ends = np.cumsum(counts[:, ::-1], axis=1)
     starts = ends - counts[:, ::-1]
-    ideal: np.ndarray = (D[np.minimum(ends, k)] - D[np.minimum(starts, k)]) @ gain[::-1]
-    return ideal
+    return _over_grades((D[np.minimum(ends, k)] - D[np.minimum(starts, k)]) * gain[::-1])
+
+
+def _over_grades(terms: np.ndarray) -> np.ndarray:
+    """Sums (rows,) over the grades of a block, one by one: how many of them no query has changes nothing."""
+    total: np.ndarray = np.cumsum(terms, axis=1)[:, -1]
+    return total
 
 
 def _counts(grades: np.ndarray) -> np.ndarray:

@@ -182,6 +182,26 @@ def test_memory_stays_within_the_budget(relevant, rules):
     assert peak < budget + (1 << 20)
 
 
+@pytest.mark.parametrize(("n_query", "n", "C"), [(300, 4000, 10), (6_000, 10, 300)])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"metrics": ["NDCG@all[shared]", "NDCG@50[exp_shared,stable]", "NDCG@all[shared,optimistic]"]},
+        {"metrics": [], "curves": ["PR@11", "P@1..4000", "R@1..20"]},
+    ],
+)
+def test_memory_of_graded_metrics_and_curves(n_query, n, C, wanted):
+    rng = np.random.default_rng(8)
+    scores, budget = rng.random((n_query, n), dtype=np.float32), 8 << 20
+    task = given(scores), from_labels(rng.random((n_query, C)) < 0.3, rng.random((n, C)) < 0.3)
+    evaluate(*task, block_bytes=budget, **wanted)
+    tracemalloc.start()
+    evaluate(*task, block_bytes=budget, **wanted)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < budget + (1 << 20) + 64 * n_query  # values, chance and numbers of relevant items of every query
+
+
 def test_one_call_on_arrays():
     rng = np.random.default_rng(7)
     q, g = rng.normal(size=(9, 4)), rng.normal(size=(11, 4))
