@@ -24,7 +24,9 @@ _MOST_NEW = 20
 def gate_command(
     baseline: Path = typer.Option(Path("results/baseline.parquet"), help="The baseline file."),
     results: Path = typer.Option(Path("results"), help="The results folder."),
-    max_drop: float = typer.Option(0.005, help="The largest drop of a metric that passes."),
+    max_drop: float = typer.Option(
+        0.005, help="The largest drop of a metric (of a rank such as MedR: the largest rise) that passes."
+    ),
     update: bool = typer.Option(False, "--update", help="Rewrite the baseline from the results."),
     methods: str | None = typer.Option(
         None, help="Only these methods, separated by commas.", autocompletion=complete_methods
