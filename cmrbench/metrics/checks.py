@@ -26,8 +26,9 @@ def matrix(array: Any, name: str) -> np.ndarray:
         raise DataError(f"{name} is empty: shape {values.shape}")
     if values.dtype.kind == "f":
         for some in some_rows(values):
-            finite = np.isfinite(values[some])
-            if not finite.all():
+            with np.errstate(invalid="ignore", over="ignore"):
+                total = values[some].sum()  # finite only if all are
+            if not np.isfinite(total) and not (finite := np.isfinite(values[some])).all():
                 raise DataError(f"{name} holds NaN or infinity, first in row {some.start + first_row(~finite)}")
     return values
 

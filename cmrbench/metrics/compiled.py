@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from itertools import pairwise
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
+from cmrbench.metrics.keys import KEYS
 from cmrbench.metrics.ranking import BYTES_PER_RULE, Needs, Ranked, groups_of_counts, ranked_blocks
 from cmrbench.metrics.relevance import LabelWords, Relevance
-from cmrbench.metrics.scores import Scores
+from cmrbench.metrics.scores import Products, Scores
 from cmrbench.metrics.ties import Groups, harmonics
 
 LEAST_PAIRS = 1_000_000
@@ -22,10 +23,6 @@ LEAST_PAIRS = 1_000_000
 _BYTES_PER_GROUP = 96  # a group and what measuring it takes
 _MOST_LEVELS = 1 << 15  # twice a distance fits in 16 bits
 _FEW = 1500  # items up to which numpy sorts as fast as the radix sort
-_KEYS: dict[np.dtype | None, np.dtype] = {
-    np.dtype(np.float32): np.dtype(np.uint32),
-    np.dtype(np.float64): np.dtype(np.uint64),
-}
 
 T = TypeVar("T")
 
@@ -53,7 +50,7 @@ def compiled_blocks(
     """
     n_query, n = scores.shape
     words = relevance.words
-    key = _KEYS.get(scores.dtype) if scores.levels is None else None
+    key = KEYS.get(scores.dtype) if scores.levels is None else None
     if n_query * n < LEAST_PAIRS or words is None or (scores.codes is None and key is None):
         return None
     modules = kernels()
@@ -127,12 +124,12 @@ def _by_keys(
     threads: int,
 ) -> Iterator[Ranked]:
     """Rankings by real-valued scores: every query's keys are sorted, then read once."""
-    n_query, n = scores.shape
-    plan = _Plan(kernel, words, key, needs, n)
+    n_query = scores.shape[0]
+    plan = _Plan(kernel, words, scores, key, needs)
     step = max(1, block_bytes // plan.bytes_per_query)
     for start in range(0, n_query, step):
         stop = min(start + step, n_query)
-        block = np.require(scores.block(start, stop), requirements=["C", "A", "W"]).view(key)
+        block = np.require(plan.block(start, stop), requirements=["C", "A", "W"])
         rank = partial(plan.rank, block, start)
         for rows, ranked in _shared_out(rank, start, stop, threads):
             if ranked is None:
@@ -145,31 +142,44 @@ def _by_keys(
 class _Plan:
     """What to do with the scores of each query so that what is needed of its ranking is known."""
 
-    def __init__(self, kernel: ModuleType, words: LabelWords, key: np.dtype, needs: Needs, n: int) -> None:
-        self.kernel, self.words, self.key, self.n = kernel, words, key, n
-        self.top = np.uint64((1 << (8 * key.itemsize - 2)) - 1)
+    def __init__(self, kernel: ModuleType, words: LabelWords, scores: Scores, key: np.dtype, needs: Needs) -> None:
+        self.kernel, self.words, self.key, self.n = kernel, words, key, scores.shape[1]
         self.whole = needs.ap
         self.cuts = {rule: cut for rule, cut in needs.cuts.items() if rule != "stable"}
         self.stable = needs.cuts.get("stable", 0)
         self.tied = max(self.cuts.values(), default=0)
+        self.block, self.bounded, self.norms = scores.block, False, np.empty(0, scores.dtype)
+        self.scales = np.ones(scores.shape[0], scores.dtype)
+        copies = 2  # one where gallery items are equal
+        if isinstance(scores, Products) and scores.item is None:
+            copies = 1
+            self.block = scores.products
+            if scores.norms is not None:  # dividing by them is left to the kernels
+                self.bounded, self.norms = True, scores.norms[1]
+                self.scales = 1 / scores.norms[0]
         self.bytes_per_query = (
-            2 * key.itemsize * n  # scores, and a copy where gallery items are equal
+            copies * key.itemsize * self.n
             + (_BYTES_PER_GROUP + BYTES_PER_RULE * len(self.cuts)) * self.tied
             + (_BYTES_PER_GROUP + BYTES_PER_RULE) * self.stable
         )
         if self.whole:
-            self.inverse, self.H = 1.0 / np.arange(1, n + 1), harmonics(n)
+            self.inverse, self.H = 1.0 / np.arange(1, self.n + 1), harmonics(self.n)
 
     def rank(self, block: np.ndarray, start: int, rows: slice) -> Ranked | None:
-        """Rankings of some queries, given the bits of scores from query `start` on; None if a row makes no keys."""
+        """Rankings of some queries, given the scores from query `start` on; None if a row makes no keys."""
         count = rows.stop - rows.start
         R = np.empty(count, dtype=np.int64)
         ap = np.zeros(count) if self.whole else None
         tied, stable = _Rows(R, count * self.tied), _Rows(R, count * self.stable)
         keys, sorter = np.empty(self.n, self.key), _Sorter(self.kernel, self.key, self.n)
         for i, query in enumerate(range(rows.start, rows.stop)):
-            words = self.words.query, self.words.gallery, self.words.shared, query
-            R[i] = self.kernel.write_keys(block[query - start], *words, self.top, keys)
+            row, labels = block[query - start], (self.words.query, self.words.gallery, self.words.shared, query)
+            scores = row, row.view(self.key), self.norms, self.scales[query]
+            if self.bounded and self.cuts and not (self.whole or self.stable):
+                R[i], ranked = sorter.first_of(scores, labels, self.tied, keys)
+                tied.add(self.kernel.write_groups(ranked, self.tied, False, *tied.room))
+                continue
+            R[i] = self.kernel.write_keys(scores, labels, self.bounded, keys)
             if R[i] < 0:
                 return None
             if self.stable:
@@ -207,13 +217,35 @@ class _Sorter:
 
     def first(self, keys: np.ndarray, k: int, shift: int) -> np.ndarray:
         """At least the first k keys, to the end of their last tie group, in order; `keys` may be overwritten."""
-        size = 8 * k + 1024
-        if len(keys) < 8 * size:
+        room = self._room(k)
+        if room is None:
             return self.all(keys, shift)
-        if k not in self.buffers:
-            self.buffers[k] = np.empty(size, keys.dtype), np.empty(size, keys.dtype)
-        ranked: np.ndarray = self.kernel.first_keys(keys, k, shift, *self.buffers[k], self.table)
+        ranked: np.ndarray = self.kernel.first_keys(keys, k, shift, *room, self.table)
         return ranked if len(ranked) else self.all(keys, shift)
+
+    def first_of(
+        self, scores: tuple[np.ndarray, ...], labels: tuple[Any, ...], k: int, keys: np.ndarray
+    ) -> tuple[int, np.ndarray]:
+        """Relevant items, and what `first` gives, of a query's bounded scores; `keys` is room for its keys."""
+        row, bits, norms, scale = scores
+        room = self._room(k)
+        if room is not None:
+            signed = row.view(f"i{row.itemsize}")
+            relevant, ranked = self.kernel.first_of_scores(scores, signed, labels, k, (keys, *room, self.table))
+            if len(ranked):
+                return relevant, ranked
+            norms = norms[:0]  # they have divided
+        relevant = self.kernel.write_keys((row, bits, norms, scale), labels, True, keys)
+        return relevant, self.all(keys, 0)
+
+    def _room(self, k: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Room for the first k keys while they are looked for; None where it is as well to sort all."""
+        size = 2 * k + 64
+        if len(self.spare) < 8 * size:
+            return None
+        if k not in self.buffers:
+            self.buffers[k] = np.empty(size, self.spare.dtype), np.empty(size, self.spare.dtype)
+        return self.buffers[k]
 
 
 class _Rows:

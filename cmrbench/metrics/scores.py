@@ -109,7 +109,7 @@ class Products(Scores):
         products = self.products(start, stop)
         if self.norms is not None:
             products /= self.norms[1]
-            products /= self.norms[0][start:stop, None]
+            products *= 1 / self.norms[0][start:stop, None]
         return products if self.item is None else products[:, self.item]
 
 

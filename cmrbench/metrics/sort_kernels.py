@@ -13,34 +13,34 @@ import numpy as np
 from cmrbench.metrics.jit import compiled
 
 _DIGIT = 11  # bits a radix pass sorts by
+TILE = 4096  # items whose scores, labels and keys are gone through at a time: they stay in the first-level cache
+_RUN = 64  # keys of which the smallest tells whether any is among the first
 _ONE = np.uint64(1)  # beside a plain 1 an unsigned number would turn signed, and with another into a float
 
 
 @compiled
 def write_keys(
-    scores: np.ndarray,
-    q_labels: np.ndarray,
-    g_labels: np.ndarray,
-    shared: bool,
-    query: int,
-    top: np.uint64,
+    scores: tuple[np.ndarray, np.ndarray, np.ndarray, Any],
+    labels: tuple[np.ndarray, np.ndarray, bool, int],
+    bounded: bool,
     keys: np.ndarray,
 ) -> int:
     """Keys of one query's scores: ascending keys are descending scores, the lowest bit says what is relevant.
 
     A score's sign and magnitude as whole numbers take one bit too many to leave room for relevance. So the magnitudes
-    of a row are moved down until the largest is at most `top`; zero stays zero. That loses nothing unless the
-    row's magnitudes other than zero are over 2**128 (float32) or 2**1024 (float64) apart.
+    of a row are moved down until the two highest bits of the largest are clear; zero stays zero. That loses nothing
+    unless the row's magnitudes other than zero are over 2**128 (float32) or 2**1024 (float64) apart.
 
     Parameters
     ----------
-    scores : ndarray of uint32 or uint64, shape (n,)
-        Bits of float32 or float64 scores.
-    query : int
-        The column of `q_labels`.
-    top : uint64
-        Largest magnitude with the two highest bits clear.
-    keys : ndarray of the dtype of `scores`, shape (n,)
+    scores : tuple
+        Scores, float32 or float64 (n,), overwritten where there are norms; their bits, the same memory as unsigned
+        numbers; norms that the scores are to be divided by first, (n,) or (0,); a factor that comes with the norms.
+    labels : tuple
+        Words of the queries and of the gallery, ``shared``, and the query's column.
+    bounded : bool
+        Whether no score is then beyond -2 and 2, so that magnitudes stay where they are.
+    keys : ndarray of the dtype of `bits`, shape (n,)
         Where the keys go.
 
     Returns
@@ -48,17 +48,50 @@ def write_keys(
     int
         Number of relevant items; -1 if the magnitudes are too far apart.
     """
-    magnitude = np.uint64(2) * top + np.uint64(1)  # also the mask of all bits but the sign
-    largest, smallest = np.uint64(0), magnitude
-    for i in range(len(scores)):
-        v = np.uint64(scores[i]) & magnitude
-        largest = max(largest, v)
-        smallest = min(smallest, (v - np.uint64(1)) & magnitude)  # 0 wraps around to the largest
-    offset = largest - top if largest > top else np.uint64(0)
-    if smallest < offset:
-        return -1
+    values, bits, norms, scale = scores
+    n = len(keys)
+    top = np.uint64((1 << (8 * keys.itemsize - 2)) - 1)
+    offset = np.uint64(0)
+    if not bounded:
+        _divide(values, norms, scale)
+        offset, smallest = _magnitudes(bits, top)
+        if smallest < offset:
+            return -1
+    relevant = 0
+    for first in range(0, n, TILE):
+        some = slice(first, min(first + TILE, n))
+        if bounded:
+            _divide(values[some], norms[some], scale)
+        _write_relevance(labels, some, keys[some])
+        relevant += _add_scores(bits[some], top, offset, keys[some])
+    return relevant
 
-    label, own = g_labels[0], q_labels[0, query]
+
+@compiled
+def _divide(scores: np.ndarray, norms: np.ndarray, scale: Any) -> None:
+    """Divide scores by norms, if there are some, and multiply by a factor."""
+    for i in range(len(norms)):
+        scores[i] = scores[i] / norms[i] * scale
+
+
+@compiled
+def _magnitudes(bits: np.ndarray, top: np.uint64) -> Any:
+    """How far magnitudes have to move down, and the smallest but zero, which wraps around to the largest."""
+    magnitude = np.uint64(2) * top + _ONE  # also the mask of all bits but the sign
+    largest, smallest = np.uint64(0), magnitude
+    for i in range(len(bits)):
+        v = np.uint64(bits[i]) & magnitude
+        largest = max(largest, v)
+        smallest = min(smallest, (v - _ONE) & magnitude)
+    offset = largest - top if largest > top else np.uint64(0)
+    return offset, smallest
+
+
+@compiled
+def _write_relevance(labels: tuple[np.ndarray, np.ndarray, bool, int], some: slice, keys: np.ndarray) -> None:
+    """1 for the gallery items among `some` that are relevant, 0 for the others."""
+    q_labels, g_labels, shared, query = labels
+    label, own = g_labels[0, some], q_labels[0, query]
     if shared:
         for i in range(len(keys)):
             keys[i] = (own & label[i]) != 0
@@ -66,16 +99,21 @@ def write_keys(
         for i in range(len(keys)):
             keys[i] = own == label[i]
     for word in range(1, len(g_labels)):
-        label, own = g_labels[word], q_labels[word, query]
+        label, own = g_labels[word, some], q_labels[word, query]
         for i in range(len(keys)):
             keys[i] |= (own & label[i]) != 0
 
+
+@compiled
+def _add_scores(bits: np.ndarray, top: np.uint64, offset: np.uint64, keys: np.ndarray) -> int:
+    """Put the scores above the lowest bit of the keys; the number of keys whose lowest bit is set."""
+    magnitude = np.uint64(2) * top + _ONE
     relevant: Any = 0
     for i in range(len(keys)):
-        bits = np.uint64(scores[i])
-        v = bits & magnitude
+        word = np.uint64(bits[i])
+        v = word & magnitude
         v = v - offset if v > 0 else v
-        place = top + v if bits > magnitude else top - v
+        place = top + v if word > magnitude else top - v
         relevant += np.int64(keys[i] & _ONE)
         keys[i] |= np.uint64(2) * place
     count: int = relevant
@@ -114,34 +152,126 @@ def first_keys(
 ) -> np.ndarray:
     """The first k keys in ascending order of their bits from `shift` up, and all whose score ties with the last.
 
-    Keys up to a bound are gathered in `buffer`; when it is full it is sorted, and the score of the k-th is the new
-    bound. Equal keys keep their order.
+    Keys up to a bound are gathered in `buffer`; when it is full, the score of the k-th is the new bound. Equal keys
+    keep their order.
 
     Returns
     -------
     ndarray
         In `buffer` or `spare`, which are of one size above k; empty if so many tie that it is better to sort all.
     """
-    held = 0
-    bound = ~np.uint64(0)
-    for i in range(len(keys)):
-        key = np.uint64(keys[i])
+    held, bound = 0, ~np.uint64(0)
+    for first in range(0, len(keys), _RUN):
+        run = keys[first : first + _RUN]
+        smallest = run[0]
+        for i in range(len(run)):
+            smallest = min(smallest, run[i])
+        if smallest > bound:
+            continue
+        held, bound = _gather(run, k, held, bound, buffer)
+        if held < 0:
+            return keys[:0]
+    return _first_of(buffer[:held], k, shift, spare, table)
+
+
+@compiled
+def first_of_scores(
+    scores: tuple[np.ndarray, np.ndarray, np.ndarray, Any],
+    signed: np.ndarray,
+    labels: tuple[np.ndarray, np.ndarray, bool, int],
+    k: int,
+    room: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+) -> Any:
+    """What `write_keys` (of bounded scores) and `first_keys` find, in one go and without a key for every item.
+
+    Most runs of scores hold none of the first, and no keys are made of them. Above zero, the bits of scores are
+    ordered as the scores are, and below they are negative; so the largest of a run, as signed numbers, tells.
+
+    Parameters
+    ----------
+    scores, labels : tuple
+        As in `write_keys`.
+    signed : ndarray of int32 or int64, shape (n,)
+        The bits once more.
+    k : int
+    room : tuple
+        Room for `TILE` keys, and `buffer`, `spare` and `table` of `first_keys`.
+
+    Returns
+    -------
+    relevant : int
+        Number of relevant items.
+    keys : ndarray
+        As `first_keys` returns them.
+    """
+    values, bits, norms, scale = scores
+    tile, buffer, spare, table = room
+    top = np.uint64((1 << (8 * tile.itemsize - 2)) - 1)
+    relevant: Any = np.int64(0)
+    held, bound = 0, ~np.uint64(0)
+    limit = np.int64(0)  # of the bits, above zero; without a limit every run is looked at
+    limited = False
+    for first in range(0, len(values), TILE):
+        some = slice(first, min(first + TILE, len(values)))
+        key = tile[: some.stop - first]
+        _divide(values[some], norms[some], scale)
+        _write_relevance(labels, some, key)
+        for i in range(len(key)):
+            relevant += np.int64(key[i])
+        for start in range(first, some.stop, _RUN):
+            run = slice(start, min(start + _RUN, some.stop))
+            if limited:
+                word = signed[run]
+                largest = word[0]
+                for i in range(len(word)):
+                    largest = max(largest, word[i])
+                if largest < limit:
+                    continue
+            found = key[run.start - first : run.stop - first]
+            _add_scores(bits[run], top, np.uint64(0), found)
+            held, bound = _gather(found, k, held, bound, buffer)
+            if held < 0:
+                return relevant, buffer[:0]
+            place = bound >> _ONE
+            limited = place <= top
+            limit = np.int64(top - place)
+    return relevant, _first_of(buffer[:held], k, 0, spare, table)
+
+
+@compiled
+def _gather(run: np.ndarray, k: int, held: int, bound: np.uint64, buffer: np.ndarray) -> Any:
+    """Put the keys of a run that are up to `bound` behind those held.
+
+    Returns
+    -------
+    held, bound : int, uint64
+        How many keys are held now, -1 if too many tie; and the bound, lower if the buffer was full.
+    """
+    for i in range(len(run)):
+        key = np.uint64(run[i])
         if key > bound:
             continue
         if held == len(buffer):
-            ranked = radix_sort(buffer, spare, shift, table)
-            bound = np.uint64(ranked[k - 1]) | _ONE
-            held = _up_to(ranked, k, bound)
+            bound = np.uint64(np.partition(buffer, k - 1)[k - 1]) | _ONE
+            held = 0
+            for j in range(len(buffer)):
+                if buffer[j] <= bound:
+                    buffer[held] = buffer[j]
+                    held += 1
             if 2 * held > len(buffer) + k:
-                return keys[:0]
-            for j in range(held):
-                buffer[j] = ranked[j]
+                return -1, bound
             if key > bound:
                 continue
         buffer[held] = key
         held += 1
-    ranked = radix_sort(buffer[:held], spare[:held], shift, table)
-    return ranked[: _up_to(ranked, k, np.uint64(ranked[k - 1]) | _ONE)] if held > k else ranked
+    return held, bound
+
+
+@compiled
+def _first_of(held: np.ndarray, k: int, shift: int, spare: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """The keys held in order, the first k and those that tie with the last."""
+    ranked = radix_sort(held, spare[: len(held)], shift, table)
+    return ranked[: _up_to(ranked, k, np.uint64(ranked[k - 1]) | _ONE)] if len(held) > k else ranked
 
 
 @compiled

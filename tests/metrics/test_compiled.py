@@ -112,6 +112,37 @@ def test_only_the_top_of_a_ranking(both, kinds, order):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("labels", ["classes", 5, 70])
+@pytest.mark.parametrize("kind", ["real", "all negative", "codes", "best last", "lengths"])
+def test_only_the_top_by_cosine(both, monkeypatch, dtype, labels, kind):
+    """Keys are made of few items only; where codes tie by thousands, of all after all."""
+    rng = np.random.default_rng(len(kind))
+    q, g = rng.normal(size=(3, 40)).astype(dtype), rng.normal(size=(9001, 40)).astype(dtype)
+    if kind == "all negative":
+        q, g = abs(q), -abs(g)
+    elif kind == "codes":
+        q, g = np.where(q > 0, 1, -1).astype(dtype), np.where(g > 0, 1, -1).astype(dtype)
+    elif kind == "best last":
+        g = g[np.argsort(g @ q[0])]
+    elif kind == "lengths":
+        g *= np.exp2(rng.integers(-20, 20, (9001, 1))).astype(dtype)
+        q *= dtype(1e-9)
+    if labels == "classes":
+        ql, gl = rng.integers(0, 3, 3), rng.integers(0, 3, 9001)
+    else:
+        ql, gl = rng.random((3, labels)) < 0.3, rng.random((9001, labels)) < 0.1
+    _, module = compiled.kernels()
+    used = []
+    kernel = module.first_of_scores
+    monkeypatch.setattr(module, "first_of_scores", lambda *a: used.append(a) or kernel(*a))
+    for k in (1, 5, 50, 400):
+        before = len(used)
+        agree(both(cosine(q, g), from_labels(ql, gl), [f"mAP@{k}", f"mAP@{k}[r]", f"hit@{k}", f"P@{k}[pessimistic]"]))
+        assert len(used) == before + 3
+    agree(both(cosine(q, g), from_labels(ql, gl), ["mAP@all", "mAP@50"]), atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_numbers_of_every_kind(both, dtype):
     """Zeros of both signs, the smallest and the largest numbers, and rows that hold too wide a range for a key."""
     info = np.finfo(dtype)
