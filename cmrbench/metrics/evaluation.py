@@ -61,6 +61,7 @@ class Gathered:
         self.n = n
         self.values = {m: np.empty(n_query) for m in metrics}
         self.hits = {m: np.empty(n_query) for m in metrics if m.mean == "with_hits"}
+        self.hit_chance = {m: np.empty(n_query) for m in self.hits if m.radius is not None}
         self.chance = {m: np.empty(n_query) for m in metrics if not _by_relevant_only(m)}
         self.relevant = np.empty(n_query, dtype=np.int64)
         self.curves = [CurveSums(curve, n) for curve in curves]
@@ -76,6 +77,8 @@ class Gathered:
                 chance[ranked.rows] = ranked.lookup_chance(m, self.n)
         for m, hits in self.hits.items():
             hits[ranked.rows] = ranked.hit(m, self.n)
+        for m, hits in self.hit_chance.items():
+            hits[ranked.rows] = _lookup_hits(ranked, m, self.n)
         for curve in self.curves:
             curve.add(ranked)
 
@@ -94,7 +97,8 @@ class Gathered:
             random = self.chance[m] if m in self.chance else measure(tied, m, self.n)[query]
             weight, random_weight = np.ones(len(query)), np.ones(len(query))
             if m.mean == "with_hits":
-                weight, random_weight = self.hits[m], hit(tied, m.k or self.n)[query]
+                weight = self.hits[m]
+                random_weight = self.hit_chance[m] if m in self.hit_chance else hit(tied, m.k or self.n)[query]
             elif m.mean == "with_relevant" or m.is_rank:
                 weight = random_weight = (self.relevant > 0).astype(float)
             name = str(m)
@@ -105,6 +109,15 @@ class Gathered:
         for curve in self.curves:
             result.curves[str(curve.curve)] = curve.points()
         return result
+
+
+def _lookup_hits(ranked: Ranked, metric: Metric, n: int) -> np.ndarray:
+    """Probability that one of as many random items as a lookup finds is relevant: float64 (rows,)."""
+    assert ranked.counts is not None
+    assert metric.radius is not None
+    found = ranked.counts[:, : metric.radius + 1].sum(axis=(1, 2))
+    tied = Groups.all_tied(ranked.R, n)
+    return hit(tied, found[tied.row])
 
 
 def _by_relevant_only(metric: Metric) -> bool:

@@ -130,8 +130,8 @@ def recall(groups: Groups, k: int) -> np.ndarray:
     return _ratio(groups.sum(groups.r * groups.kept(k) / groups.t), groups.R)
 
 
-def hit(groups: Groups, k: int) -> np.ndarray:
-    """Probability that a relevant item stands within the first k."""
+def hit(groups: Groups, k: int | np.ndarray) -> np.ndarray:
+    """Probability that a relevant item stands within the first k, one k for all or one a group."""
     value = np.zeros(len(groups.R))
     first = np.flatnonzero(groups.P == 0)  # only a ranking's first group can be the first to hit
     m = groups.kept(k)[first]

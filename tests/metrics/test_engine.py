@@ -1,100 +1,141 @@
-"""The engine as a whole: independent libraries, invariances, chance, memory, refusals."""
+"""The engine as a whole: all metrics at once, chance, means over queries, any number of labels and bits, memory."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given as cases
-from hypothesis import settings
-from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, ndcg_score
 
-from cmrbench.core.errors import DataError, UnknownNameError, UsageError
-from cmrbench.metrics import Metric, evaluate, evaluate_arrays, from_labels, given, hamming
+from cmrbench.metrics import TIES, Curve, Metric, evaluate, evaluate_arrays, from_labels, given, hamming
 
 pytestmark = pytest.mark.usefixtures("way")
 
 ALL = ["mAP@all", "mAP@3", "mAP@3[min_kr]", "mAP@3[r]", "P@3", "R@3", "hit@2", "NDCG@3", "NDCG@all"]
 
 
-@st.composite
-def tasks(draw):
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    n_query, n, classes = draw(st.integers(1, 6)), draw(st.integers(1, 12)), draw(st.integers(1, 4))
-    scores = rng.integers(0, draw(st.integers(1, 12)), (n_query, n)).astype(np.float32)
-    if draw(st.booleans()):
-        return scores, rng.integers(0, classes, n_query), rng.integers(0, classes, n)
-    return scores, rng.random((n_query, classes)) < 0.4, rng.random((n, classes)) < 0.4
-
-
 def measured(scores, ql, gl, metrics=ALL, **options):
     return evaluate(given(scores), from_labels(ql, gl), metrics, **options)
 
 
-@settings(deadline=None, max_examples=60)
-@cases(tasks())
-def test_range_and_tie_rules_are_ordered(task):
-    names = [f"{m}[{t}]".replace("][", ",") for m in ALL for t in ("pessimistic", "expected", "stable", "optimistic")]
-    result = measured(*task, metrics=names)
-    for name in ALL:
-        low, mean, stable, high = (
-            result.values[str(Metric.parse(name).with_ties(t))]
-            for t in ("pessimistic", "expected", "stable", "optimistic")
+def reference(grades: np.ndarray, k: int, levels: int) -> dict[str, float]:
+    """Every metric and curve, as means over equally likely rankings; `grades` (rankings, n): labels shared, ranked."""
+    relevant, rank = (grades > 0).astype(int), np.arange(1, grades.shape[1] + 1)
+    found, R, cut = np.cumsum(relevant, axis=1), relevant[0].sum(), min(k, grades.shape[1])
+    precisions, hits = (relevant * found / rank)[:, :cut].sum(axis=1), found[:, cut - 1]
+    P, recall = found.mean(axis=0) / rank, found.mean(axis=0) / max(R, 1)
+    values = {f"P@{k}": hits.mean() / k, f"R@{k}": hits.mean() / max(R, 1), f"hit@{k}": (hits > 0).mean()}
+    for norm, divisor in (("", hits), ("[min_kr]", min(k, R)), ("[r]", R)):
+        values[f"mAP@{k}{norm}"] = (precisions / np.maximum(divisor, 1)).mean()
+    for name, gain in (("", relevant), ("[shared]", grades), ("[exp_shared]", 2.0**grades - 1)):
+        dcg, ideal = ((g[:, :cut] / np.log2(1 + rank[:cut])).sum(axis=1) for g in (gain, -np.sort(-gain, axis=1)))
+        values[f"NDCG@{k}{name}"] = (dcg / np.where(ideal == 0, 1, ideal)).mean()
+    values["RPrec"] = found[:, R - 1].mean() / R if R else 0.0
+    values["MedR"] = values["MeanR"] = (relevant.argmax(axis=1) + 1).mean() if R else math.nan
+    steps = [max(P[recall >= i / (levels - 1) - 1e-9]) for i in range(levels)] if R else np.zeros(levels)
+    return values | {f"PR@{levels}": steps, f"P@1..{k}": P[:k], f"R@1..{k}": recall[:k]}
+
+
+def rankings(scores: np.ndarray, grades: np.ndarray, ties: str) -> np.ndarray:
+    """The rankings that a tie rule stands for, (rankings, n); all permutations of groups that differ."""
+    if ties != "expected":
+        place = {"stable": np.arange(len(scores)), "optimistic": -grades, "pessimistic": grades}[ties]
+        return grades[np.lexsort((place, -scores))][None]
+    parts = [list(set(itertools.permutations(grades[scores == s].tolist()))) for s in np.unique(scores)[::-1]]
+    return np.array([sum(parts, ()) for parts in itertools.product(*parts)])
+
+
+def test_300_random_cases_of_every_metric_against_a_reference():
+    rng = np.random.default_rng(9)
+    most = 0
+    for case in range(300):
+        n, C = int(rng.integers(1, 25)), (1, 3, 70, 255)[case % 4]
+        if case % 3:
+            scores = rng.normal(size=n).astype((np.float32, np.float64)[case % 2])
+            for size in (4, 3):
+                scores[rng.integers(0, n, size)] = rng.choice(scores)
+            task = given(scores[None])
+        else:
+            bits = (5, 64, 512)[case // 3 % 3]
+            n = min(n, 8) if bits == 5 else n
+            codes = np.where(rng.random((n, bits)) < rng.random((n, 1)), 1, -1)
+            scores, task = codes.sum(axis=1), hamming(np.ones((1, bits)), codes)
+        ql, gl = np.ones((1, C), dtype=int), (rng.random((n, C)) < 3 * rng.random() / C).astype(int)
+        grades = (ql @ gl.T)[0]
+        k, levels, ties = int(rng.integers(1, n + 4)), int(rng.integers(2, 30)), TIES[case % 5 % 4]
+        every = rankings(scores, grades, ties)
+        most = max(most, len(every))
+        expected = reference(every, k, levels)
+        metrics = [Metric.parse(name).with_ties(ties) for name in list(expected)[:-3]]
+        curves = [replace(Curve.parse(name), ties=ties) for name in list(expected)[-3:]]
+        result = evaluate(task, from_labels(ql, gl), metrics, curves=curves)
+        for name, value in zip(list(expected), [*result.values.values(), *result.curves.values()], strict=True):
+            got = value if isinstance(value, float) else value.y
+            np.testing.assert_allclose(got, expected[name], rtol=0, atol=1e-12, err_msg=f"case {case}: {name} {ties}")
+    assert most > 100
+
+
+@pytest.mark.parametrize("bits", [1, 8, 63, 64, 65, 128, 129, 512])
+@pytest.mark.parametrize("C", [1, 2, 63, 64, 65, 128, 255])
+def test_any_number_of_bits_and_labels(bits, C):
+    rng = np.random.default_rng(bits * C)
+    q, g = (np.where(rng.random((n, bits)) < 0.3, 1, -1).astype(np.int8) for n in (5, 40))
+    ql, gl = (rng.random((n, C)) < min(0.5, 2 / C) for n in (5, 40))
+    ql[0], ql[1], gl[7] = False, True, True
+    grades, distance = ql.astype(int) @ gl.T.astype(int), (q[:, None] != g).sum(axis=2)
+    for ties in ("stable", "pessimistic"):
+        every = [reference(rankings(-d, s, ties), 9, 6) for d, s in zip(distance, grades, strict=True)]
+        names = [str(Metric.parse(name).with_ties(ties)) for name in list(every[0])[:-3]]
+        result = evaluate(hamming(q, g), from_labels(ql, gl), [*names, "P@H1", "R@H1"], curves=f"R@1..9[{ties}]")
+        for name, plain in zip(names, list(every[0])[:-3], strict=True):
+            expected = [values[plain] for values in every]
+            np.testing.assert_allclose(result.per_query[name], expected, rtol=0, atol=1e-12, err_msg=name)
+        (points,) = result.curves.values()
+        np.testing.assert_allclose(points.y, np.mean([v["R@1..9"] for v in every], axis=0), rtol=0, atol=1e-12)
+    within, relevant = distance <= 1, grades > 0
+    for name, of in (("P@H1", within), ("R@H1", relevant)):
+        found, every = (within & relevant).sum(axis=1), of.sum(axis=1)
+        np.testing.assert_allclose(result.per_query[name], found / np.maximum(every, 1), rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("ties", TIES)
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (1, 5), (3, 2), (3, 3), (3, 7)])
+def test_nothing_relevant_and_everything_relevant(n, k, ties):
+    names = [f"{kind}@{k}" for kind in ("mAP", "P", "R", "hit", "NDCG")] + ["RPrec", "MedR", "MeanR", "mAP@all"]
+    names += [f"{kind}@{k}[{option}]" for kind, option in (("mAP", "min_kr"), ("mAP", "r"), ("NDCG", "shared"))]
+    metrics = [Metric.parse(name).with_ties(ties) for name in names]
+    scores = np.arange(2.0 * n).reshape(2, n) // 2
+    result = evaluate(given(scores), from_labels([0, 1], [1] * n), metrics, curves=f"PR@3[{ties}]")
+    share = min(k, n) / n
+    full = {f"P@{k}": min(k, n) / k, f"R@{k}": share, f"mAP@{k}[r]": share}
+    for name, m in zip(names, metrics, strict=True):
+        np.testing.assert_allclose(
+            result.per_query[str(m)], [math.nan if m.is_rank else 0, full.get(name, 1)], err_msg=name
         )
-        assert -1e-12 <= mean <= 1 + 1e-12
-        if name != "mAP@3":  # there a relevant item at the cut adds to the divisor, too
-            assert low - 1e-12 <= mean <= high + 1e-12
-            assert low - 1e-12 <= stable <= high + 1e-12
+        np.testing.assert_allclose(result.chance[str(m)], full.get(name, 1) / (1 if m.is_rank else 2), err_msg=name)
+    (points,) = result.curves.values()
+    np.testing.assert_allclose(points.y, [0.5, 0.5, 0.5])
 
 
-@settings(deadline=None, max_examples=60)
-@cases(tasks(), st.randoms())
-def test_no_order_changes_anything(task, random):
-    scores, ql, gl = task
-    result = measured(scores, ql, gl)
-    items = random.sample(range(len(gl)), len(gl))
-    queries = random.sample(range(len(ql)), len(ql))
-    moved = measured(scores[:, items], ql, gl[items])
-    turned = measured(scores[queries], ql[queries], gl)
-    for name in ALL:
-        np.testing.assert_allclose(moved.per_query[name], result.per_query[name], rtol=0, atol=1e-12)
-        np.testing.assert_array_equal(turned.per_query[name], result.per_query[name][queries])
-        assert turned.chance[name] == pytest.approx(result.chance[name], abs=1e-12)
-
-
-@settings(deadline=None, max_examples=30)
-@cases(tasks(), st.integers(1, 5000))
-def test_block_size_changes_nothing_for_given_scores(task, block_bytes):
-    names = [*ALL, "mAP@all[stable]"]
-    one, many = measured(*task, metrics=names), measured(*task, metrics=names, block_bytes=block_bytes)
+def test_chance_of_a_lookup_is_that_of_as_many_items():
+    rng = np.random.default_rng(10)
+    q, g = (np.where(rng.random((n, 6)) < 0.4, 1, -1) for n in (7, 15))
+    ql, gl = rng.integers(0, 4, 7), rng.integers(0, 3, 15)  # class 3 has no gallery item
+    q[0], ql[0], gl[0] = g[0], 0, 0
+    names = [f"{kind}@H{radius}{mean}" for kind in "PR" for radius in (0, 2, 6) for mean in ("", "[with_hits]")]
+    chance = evaluate(hamming(q, g), from_labels(ql, gl), names).chance
+    draws = [
+        evaluate(hamming(q, g), from_labels(ql, rng.permutation(gl)), names) for _ in range(1500)
+    ]  # any labels for the items within the radius
     for name in names:
-        np.testing.assert_array_equal(one.per_query[name], many.per_query[name])
-        assert one.values[name] == many.values[name]
-
-
-def test_agrees_with_scikit_learn_where_nothing_is_tied():
-    rng = np.random.default_rng(0)
-    scores = rng.permuted(np.tile(np.arange(60.0), (40, 1)), axis=1)
-    ql, gl = rng.integers(0, 4, 40), rng.integers(0, 4, 60)
-    result = measured(scores, ql, gl, ["mAP@all", "NDCG@all", "NDCG@10"])
-    found = (ql[:, None] == gl).astype(int)
-    for i in range(40):
-        assert result.per_query["mAP@all"][i] == pytest.approx(average_precision_score(found[i], scores[i]), abs=1e-12)
-        for name, k in (("NDCG@all", None), ("NDCG@10", 10)):
-            assert result.per_query[name][i] == pytest.approx(ndcg_score(found[[i]], scores[[i]], k=k), abs=1e-12)
-
-
-def test_ndcg_with_ties_agrees_with_scikit_learn():
-    rng = np.random.default_rng(3)
-    scores = rng.integers(0, 6, (20, 30)).astype(float)
-    ql, gl = rng.integers(0, 3, 20), rng.integers(0, 3, 30)
-    result = measured(scores, ql, gl, ["NDCG@all"])
-    found = (ql[:, None] == gl).astype(int)
-    for i in range(20):
-        assert result.per_query["NDCG@all"][i] == pytest.approx(ndcg_score(found[[i]], scores[[i]]), abs=1e-12)
+        values = np.nan_to_num([d.values[name] for d in draws])
+        counted = np.array([d.counted[name] for d in draws])
+        mean = (values * counted).sum() / counted.sum()
+        spread = np.std(counted * (values - mean), ddof=1) / math.sqrt(len(draws)) / counted.mean()
+        assert abs(chance[name] - mean) <= 5 * spread + 1e-12, name
 
 
 def test_scores_below_zero_count_like_any_other():
@@ -215,21 +256,3 @@ def test_one_call_on_arrays():
     distances = ((q[:, None] - g[None]) ** 2).sum(-1)
     euclidean = evaluate_arrays(q, g, ql, gl, distance="euclidean")
     assert euclidean.values == pytest.approx(measured(-distances, ql, gl, ["mAP@all"]).values)
-
-
-def test_bad_requests_are_refused():
-    ones = np.ones((2, 3))
-    with pytest.raises(DataError, match=r"2 queries and 3 gallery items.* 2 and 4"):
-        evaluate(given(ones), from_labels([0, 1], [0, 1, 0, 1]))
-    with pytest.raises(UsageError, match="no metric"):
-        measured(ones, [0, 1], [0, 1, 0], [])
-    with pytest.raises(UsageError, match="block_bytes"):
-        measured(ones, [0, 1], [0, 1, 0], block_bytes=0)
-    with pytest.raises(UsageError, match="threads"):
-        measured(ones, [0, 1], [0, 1, 0], threads=0)
-    with pytest.raises(UnknownNameError, match="did you mean cosine"):
-        evaluate_arrays(ones, ones, [0, 1], [0, 1], distance="cosin")
-    with pytest.raises(UnknownNameError, match="tie rule"):
-        evaluate_arrays(ones, ones, [0, 1], [0, 1], ties="lucky")
-    with pytest.raises(DataError, match="gallery labels are for 3 items, but gallery holds 2"):
-        evaluate_arrays(ones, ones, [0, 1], [0, 1, 1])
