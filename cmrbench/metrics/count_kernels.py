@@ -101,6 +101,44 @@ def _distance_keys(
 
 
 @compiled
+def graded_histograms(
+    q_codes: np.ndarray,
+    g_codes: np.ndarray,
+    q_labels: np.ndarray,
+    g_labels: np.ndarray,
+    start: int,
+    stop: int,
+    grades: int,
+    counts: np.ndarray,
+) -> None:
+    """Count gallery items by distance and by the number of labels shared, for the queries from `start` up to `stop`.
+
+    Adds to `counts`, int64 (stop - start, levels * grades): column ``d * grades + s`` holds the items at distance d
+    that share s labels. There are at most 65,536 columns, and `grades` is larger than any s.
+    """
+    n = g_codes.shape[1]
+    keys = np.empty(TILE, np.uint16)
+    for query in range(start, stop):
+        row = counts[query - start]
+        for first in range(0, n, TILE):
+            last = min(first + TILE, n)
+            key = keys[: last - first]
+            key[:] = 0
+            for word in range(len(g_codes)):
+                code, c = g_codes[word, first:last], q_codes[word, query]
+                for i in range(len(key)):
+                    key[i] += np.uint16(popcount(c ^ code[i]))
+            for i in range(len(key)):
+                key[i] *= np.uint16(grades)
+            for word in range(len(g_labels)):
+                label, own = g_labels[word, first:last], q_labels[word, query]
+                for i in range(len(key)):
+                    key[i] += np.uint16(popcount(own & label[i]))
+            for i in range(len(key)):
+                row[key[i]] += 1
+
+
+@compiled
 def _count(words: np.ndarray, tables: np.ndarray) -> None:
     """Count the four keys in every word, each of eight neighbours in a table of its own."""
     a, b, c, d = tables[0], tables[1], tables[2], tables[3]

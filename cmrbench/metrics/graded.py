@@ -3,23 +3,27 @@
 An item's grade s is that number, its gain s or 2^s - 1. DCG is the sum of the gains over log2(1 + rank), the ideal
 DCG that of the best possible ranking. In a tie group of t items with gains that sum up to g, each position has the
 expected gain g/t; so with D the prefix sums of 1/log2(1 + rank), a group that begins after T items and of which the
-first m are within k adds g/t (D(T + m) - D(T)).
+first m are within k adds g/t (D(T + m) - D(T)). Packed codes are counted by distance and grade; other scores are
+sorted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cmrbench.core.errors import UsageError
+from cmrbench.metrics import compiled
 from cmrbench.metrics.metric import Metric
-from cmrbench.metrics.relevance import Relevance
+from cmrbench.metrics.relevance import Relevance, popcount
 from cmrbench.metrics.scores import Scores
 from cmrbench.metrics.ties import discounts
 
 _BYTES_PER_PAIR = 96  # scores, grades, orders and gains
+_BYTES_PER_COUNT = 64  # by distance and grade, and what measuring takes
+_MOST_COUNTS = 1 << 16  # of one query: keys of 16 bits
 _BYTES_PER_GRADE = 40  # counts and ideal gains of a query
 
 
@@ -52,14 +56,10 @@ def graded_blocks(
     UsageError
         If items share so many labels that the gain 2^s - 1 overflows.
     """
-    n_query, n = scores.shape
-    highest = 1 if relevance.words is None or not relevance.words.shared else 64 * len(relevance.words.query)
-    step = max(1, block_bytes // (_BYTES_PER_PAIR * n + _BYTES_PER_GRADE * (highest + 1)))
-    for start in range(0, n_query, step):
-        stop = min(start + step, n_query)
-        block, grades = scores.block(start, stop), relevance.grades(start, stop)
-        counts = _counts(grades)
-        ranked = {ties: _Ranked.by(block, grades, ties) for ties in {m.ties for m in metrics}}
+    n = scores.shape[1]
+    rules = {m.ties for m in metrics}
+    blocks = None if "stable" in rules else _counted(scores, relevance, rules, block_bytes)
+    for rows, counts, ranked in _sorted(scores, relevance, rules, block_bytes) if blocks is None else blocks:
         values = {}
         for m in metrics:
             gain = gains(m.gain, counts.shape[1])
@@ -69,7 +69,69 @@ def graded_blocks(
             ideal = ideal_dcg(counts, gain, k, n)
             chance = _over_grades(counts * gain) / n * discounts(n)[k]
             values[m] = _ratio(ranked[m.ties].dcg(gain, k), ideal), _ratio(chance, ideal)
-        yield Graded(slice(start, stop), n - counts[:, 0], values)
+        yield Graded(rows, n - counts[:, 0], values)
+
+
+def _sorted(scores: Scores, relevance: Relevance, rules: set[str], block_bytes: int) -> Iterator[_Block]:
+    """By sorting, for all scores."""
+    n_query, n = scores.shape
+    highest = 1 if relevance.words is None or not relevance.words.shared else 64 * len(relevance.words.query)
+    step = max(1, block_bytes // (_BYTES_PER_PAIR * n + _BYTES_PER_GRADE * (highest + 1)))
+    for start in range(0, n_query, step):
+        rows = slice(start, min(start + step, n_query))
+        block, grades = scores.block(rows.start, rows.stop), relevance.grades(rows.start, rows.stop)
+        yield rows, _counts(grades), {ties: _Ranked.by(block, grades, ties) for ties in rules}
+
+
+def _counted(scores: Scores, relevance: Relevance, rules: set[str], block_bytes: int) -> Iterator[_Block] | None:
+    """By counting packed codes by distance and grade; None where kernels do not apply or would not pay."""
+    words, codes, (n_query, n) = relevance.words, scores.codes, scores.shape
+    if (
+        words is None
+        or not words.shared
+        or codes is None
+        or scores.levels is None
+        or n_query * n < compiled.LEAST_PAIRS
+    ):
+        return None
+    grades = 1 + int(popcount(words.query).sum(axis=0, dtype=np.int64).max())  # a query's labels bound it
+    modules = compiled.kernels()
+    if modules is None or scores.levels * grades > _MOST_COUNTS:
+        return None
+    levels, task = scores.levels, (*codes, words.query, words.gallery)
+
+    def blocks() -> Iterator[_Block]:
+        step = max(1, block_bytes // (_BYTES_PER_COUNT * levels * grades))
+        for start in range(0, n_query, step):
+            rows = slice(start, min(start + step, n_query))
+            counts = np.zeros((rows.stop - start, levels, grades), dtype=np.int64)
+            modules[0].graded_histograms(*task, start, rows.stop, grades, counts.reshape(len(counts), -1))
+            yield rows, counts.sum(axis=1), {ties: _Counted(counts, ties) for ties in rules}
+
+    return blocks()
+
+
+@dataclass(frozen=True, eq=False)
+class _Counted:
+    """Items by distance and grade, int64 (rows, levels, grades), under a tie rule other than ``stable``."""
+
+    counts: np.ndarray
+    ties: str
+
+    def dcg(self, gain: np.ndarray, k: int) -> np.ndarray:
+        """Expected DCG within the first k: float64 (rows,)."""
+        counts = self.counts
+        if self.ties == "expected":
+            t, g = counts.sum(axis=2), (counts * gain).sum(axis=2)
+        else:  # items of one distance and one grade are a group of their own
+            if self.ties == "optimistic":
+                counts, gain = counts[:, :, ::-1], gain[::-1]
+            t, g = (a.reshape(len(counts), -1) for a in (counts, counts * gain))
+        ends = np.cumsum(t, axis=1)
+        D = discounts(int(ends[0, -1]))
+        share = np.divide(g, t, out=np.zeros(g.shape), where=t > 0)
+        dcg: np.ndarray = (share * (D[np.minimum(ends, k)] - D[np.minimum(ends - t, k)])).sum(axis=1)
+        return dcg
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,3 +207,7 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """part / whole, 0 where nothing is relevant."""
     quotient: np.ndarray = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
     return quotient
+
+
+_Block = tuple[slice, np.ndarray, Mapping[str, _Ranked | _Counted]]
+"""Queries, items by grade (rows, grades), and the rankings under each tie rule."""

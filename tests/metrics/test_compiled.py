@@ -16,6 +16,9 @@ NAMES = ["mAP@all", "mAP@7", "mAP@7[min_kr,with_hits]", "NDCG@all", "NDCG@5", "R
 RULES = ["mAP@all[stable]", "mAP@4[pessimistic]", "P@6[optimistic]", "NDCG@all[pessimistic]", "R@3[stable]"]
 
 
+TIED = ("", ",optimistic", ",pessimistic")
+
+
 @pytest.fixture
 def both(monkeypatch):
     """A task measured by kernels and by numpy."""
@@ -84,6 +87,25 @@ def test_codes(both, n, labels, bits):
     one, other = both(hamming(q, g), from_labels(ql, gl), NAMES + RULES)
     for name in other.values:
         np.testing.assert_array_equal(one.per_query[name], other.per_query[name])
+
+
+@pytest.mark.parametrize("labels", [1, 24, 70, 255])
+@pytest.mark.parametrize("bits", [1, 16, 130])
+def test_graded_codes(both, monkeypatch, labels, bits):
+    rng = np.random.default_rng(bits)
+    q, g = (np.where(rng.random((m, bits)) < 0.5, -1, 1).astype(np.int8) for m in (4, 5001))
+    ql, gl = (rng.random((m, labels)) < 0.1 for m in (4, 5001))
+    ql[3] = 0
+    _counting = compiled.kernels()[0]
+    used, kernel = [], _counting.graded_histograms
+    monkeypatch.setattr(_counting, "graded_histograms", lambda *a: used.append(a) or kernel(*a))
+    names = [
+        f"NDCG@{k}[{gain}{ties}]" for k in ("7", "100", "all") for gain in ("shared", "exp_shared") for ties in TIED
+    ]
+    agree(both(hamming(q, g), from_labels(ql, gl), [*names, "NDCG@50[shared,with_hits]"]))
+    assert len(used) == 1
+    agree(both(hamming(q, g), from_labels(ql, gl), ["NDCG@100[shared,stable]", "NDCG@100[shared]"]))
+    assert len(used) == 1
 
 
 @pytest.mark.parametrize("n", [1, 6, 1500, 1501, 9000])
@@ -236,6 +258,23 @@ def python(code):
 
 def test_little_to_rank_imports_no_numba():
     assert python(SMALL) == ["False"]
+
+
+def test_compiling_is_said_once_and_not_done_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    lines = [
+        "import numpy as np",
+        "from cmrbench.metrics import evaluate_arrays",
+        "a, b = np.where(np.random.default_rng(0).random((1001, 16)) < 0.5, -1, 1), np.arange(1001) % 7",
+        "print(evaluate_arrays(a, a, b, b, distance='hamming', metrics=['mAP@all', 'mAP@5[stable]']).values)",
+    ]
+    first, second = (
+        subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+        for _ in range(2)
+    )
+    assert first.stderr.count("compiling the evaluation kernels") == 1
+    assert second.stderr == ""
+    assert first.stdout == second.stdout
 
 
 def test_numba_may_be_missing_or_switched_off():
