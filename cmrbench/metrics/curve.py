@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from cmrbench.core.errors import UnknownNameError, UsageError
-from cmrbench.metrics.metric import TIES
+from cmrbench.metrics.metric import TIES, plain_int
 
 CURVES = ("PR", "P", "R")
 """Precision against recall, precision against k, recall against k."""
@@ -58,6 +58,11 @@ class Curve:
         ):
             if value not in known:
                 raise UnknownNameError(what, str(value), known)
+        for name in ("levels", "k"):
+            number = plain_int(getattr(self, name))
+            if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
+                raise UsageError(f"the curve {self.kind} takes a whole number for {name}, got {number!r}")
+            object.__setattr__(self, name, number)
         if self.kind == "PR":
             if self.k is not None or (self.levels is None) == (not self.by_radius):
                 raise UsageError("the curve PR is PR@11 (levels of recall) or PR@H (Hamming radii)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 from cmrbench.core.errors import UnknownNameError, UsageError
 
@@ -77,6 +78,8 @@ class Metric:
         ):
             if value not in known:
                 raise UnknownNameError(what, str(value), known)
+        for name in ("k", "radius"):
+            object.__setattr__(self, name, plain_int(getattr(self, name)))
         if self.k is not None and (isinstance(self.k, bool) or not isinstance(self.k, int) or self.k <= 0):
             raise UsageError(f"{self.kind}@{self.k}: the cut-off must be a whole number from 1 up, or all")
         if self.radius is not None:
@@ -150,6 +153,11 @@ class Metric:
         cut = f"H{self.radius}" if self.radius is not None else str(self.k or "all")
         name = self.kind if self.kind in UNCUT else f"{self.kind}@{cut}"
         return name + (f"[{','.join(options)}]" if options else "")
+
+
+def plain_int(value: object) -> object:
+    """A whole number of another library's type as an int; anything else as it is."""
+    return int(value) if isinstance(value, Integral) and not isinstance(value, bool) else value
 
 
 _OPTIONS = (("norm", NORMS), ("mean", MEANS), ("gain", GAINS), ("ties", TIES))  # the first of each is the default
