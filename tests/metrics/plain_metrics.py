@@ -124,3 +124,17 @@ def by_rule(scores: np.ndarray, found: np.ndarray, rule: str) -> tuple[int, ...]
     """The one order that a rule other than ``expected`` stands for."""
     last = {"stable": np.arange(len(scores)), "optimistic": -found, "pessimistic": found}[rule]
     return tuple(found[np.lexsort((last, -scores))].tolist())
+
+
+def codes_of(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Codes of queries and gallery that rank the gallery as scores (n_query, n) out of 0, -1, ... 1 - n do.
+
+    Every item has a block of 2 n bits, all 1 in its own code and half -1 in those of the others: to flip f bits in each
+    half of it moves a query by 2 f from that item, and by nothing from the others.
+    """
+    n = scores.shape[1]
+    flipped = np.arange(n) < -scores[:, :, None, None]
+    query = np.where(np.broadcast_to(flipped, (len(scores), n, 2, n)), -1, 1)
+    gallery = np.ones((n, n, 2, n), dtype=int)
+    gallery[~np.eye(n, dtype=bool), 1] = -1
+    return query.reshape(len(scores), -1), gallery.reshape(n, -1)

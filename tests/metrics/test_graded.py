@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from plain_metrics import graded_ndcg
+from plain_metrics import codes_of, graded_ndcg
 
 from cmrbench.core.errors import UsageError
 from cmrbench.metrics import MEANS, TIES, Metric, evaluate, from_instances, from_labels, given, hamming
@@ -62,17 +62,19 @@ class Ties:
         return self.weights[rule] @ values
 
 
-@pytest.mark.parametrize("n", range(1, 7))
-def test_every_order_of_up_to_six_items_with_grades_up_to_three(n):
+@pytest.mark.parametrize(("n", "by"), [*((n, "scores") for n in range(1, 7)), *((n, "codes") for n in range(1, 6))])
+def test_every_order_of_up_to_six_items_with_grades_up_to_three(n, by):
+    rules = [ties for ties in TIES if by == "scores" or ties != "stable"]  # with stable, codes are sorted like scores
     metrics = [
         Metric("NDCG", k, mean=mean, ties=ties, gain=gain)
-        for k, mean, ties, gain in itertools.product([*range(1, n + 2), None], MEANS, TIES, GAINS)
+        for k, mean, ties, gain in itertools.product([*range(1, n + 2), None], MEANS, rules, GAINS)
         if n < 5 or (mean == "all" and k != n + 1)
     ]
     for grades in itertools.combinations_with_replacement(range(4), n):
         ties = Ties(grades)
         query = np.ones((len(ties.scores), 3), dtype=np.uint8)
-        result = evaluate(given(ties.scores), from_labels(query, labels_of(grades)), metrics)
+        task = given(ties.scores) if by == "scores" else hamming(*codes_of(ties.scores))
+        result = evaluate(task, from_labels(query, labels_of(grades)), metrics)
         for m in metrics:
             total = ties.mean(m.ties, [graded_ndcg(ranking, m.gain, m.k) for ranking in ties.rankings])
             weight = np.ones(len(total))

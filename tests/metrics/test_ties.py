@@ -7,9 +7,19 @@ import math
 
 import numpy as np
 import pytest
-from plain_metrics import arranged, by_rule, compositions, expected_ap, orders, relevance_of, sorted_groups, value
+from plain_metrics import (
+    arranged,
+    by_rule,
+    codes_of,
+    compositions,
+    expected_ap,
+    orders,
+    relevance_of,
+    sorted_groups,
+    value,
+)
 
-from cmrbench.metrics import MEANS, TIES, Metric, evaluate, from_labels, given
+from cmrbench.metrics import MEANS, TIES, Metric, evaluate, from_labels, given, hamming
 from cmrbench.metrics.ties import hypergeometric
 
 pytestmark = pytest.mark.usefixtures("way")
@@ -21,7 +31,8 @@ UNCUT += [Metric(kind, ties=ties) for kind in ("MedR", "MeanR") for ties in TIES
 
 
 @pytest.mark.parametrize("n", range(1, 8))
-def test_every_order_of_up_to_seven_items(n):
+@pytest.mark.parametrize("by", ["scores", "codes"])
+def test_every_order_of_up_to_seven_items(n, by):
     cases = compositions(n)
     rng = np.random.default_rng(n)
     scores, found = (np.stack(a) for a in zip(*(arranged(g, rng) for g in cases), strict=True))
@@ -40,7 +51,8 @@ def test_every_order_of_up_to_seven_items(n):
         for (kind, norm), k, mean, ties in itertools.product(KINDS, [*range(1, n + 2), None], MEANS, TIES)
     ]
     metrics += UNCUT
-    result = evaluate(given(scores), relevance_of(found), metrics)
+    task = given(scores) if by == "scores" else hamming(*codes_of(scores))
+    result = evaluate(task, relevance_of(found), metrics)
     for m in metrics:
         total = probability[m.ties] @ [value(order, m.kind, m.k, m.norm) for order in every]
         weight = {
