@@ -39,6 +39,7 @@ def evaluate_arrays(
     curves: Iterable[Curve | str] | Curve | str = (),
     block_bytes: int = BLOCK_BYTES,
     threads: int = 1,
+    device: str | None = None,
 ) -> Evaluation:
     """Rank a gallery for every query and measure the rankings.
 
@@ -63,6 +64,8 @@ def evaluate_arrays(
         Memory for one block of queries.
     threads : int
         Threads for compiled kernels; see `evaluate`.
+    device : str or None
+        ``"cuda"``: by torch on a CUDA device; see `evaluate`.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def evaluate_arrays(
     DataError
         If an array is not what it should be; the message names it and the first bad row.
     UsageError
-        If a metric, curve, tie rule, relevance or distance is unknown.
+        If a metric, curve, tie rule, relevance or distance is unknown, or torch does not have the device.
 
     Examples
     --------
@@ -97,4 +100,4 @@ def evaluate_arrays(
             raise DataError(
                 f"{name} {what} are for {relevant.shape[side]} items, but {name} holds {similarity.shape[side]}"
             )
-    return evaluate(similarity, relevant, wanted, block_bytes, threads, curves=drawn)
+    return evaluate(similarity, relevant, wanted, block_bytes, threads, curves=drawn, device=device)

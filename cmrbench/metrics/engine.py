@@ -14,6 +14,7 @@ from cmrbench.metrics.metric import Metric
 from cmrbench.metrics.ranking import Needs, Ranked, ranked_blocks
 from cmrbench.metrics.relevance import Relevance
 from cmrbench.metrics.scores import Scores
+from cmrbench.metrics.torch_blocks import check_device, torch_blocks
 
 BLOCK_BYTES = 256 << 20
 
@@ -28,6 +29,7 @@ def evaluate(
     threads: int = 1,
     *,
     curves: Iterable[Curve | str] | Curve | str = (),
+    device: str | None = None,
 ) -> Evaluation:
     """Measure a ranking.
 
@@ -48,14 +50,18 @@ def evaluate(
         take as many as the BLAS library is told to.
     curves : Curve or str, or several
         Such as ``"PR@11"``; see `Curve`.
+    device : str or None
+        ``"cuda"`` or ``"cuda:N"``: scores, rankings and binary metrics by torch on a CUDA device, which holds the
+        representations or codes and the labels as a whole and takes `block_bytes` beside them. ``"cpu"``: the same by
+        torch on the CPU. None: compiled kernels or numpy. Metrics with graded gains are numpy's in any case.
 
     Raises
     ------
     DataError
         If scores and relevance differ in shape, or there is no query or no gallery item.
     UsageError
-        If there is no metric and no curve, a metric or curve that the scores do not allow, or a bad `block_bytes` or
-        `threads`.
+        If there is no metric and no curve, a metric or curve that the scores do not allow, or a bad `block_bytes`,
+        `threads` or `device`.
     """
     wanted, drawn = listed(metrics, Metric), listed(curves, Curve)
     n_query, n = check_task(scores, relevance)
@@ -63,11 +69,12 @@ def evaluate(
     for name, number in (("block_bytes", block_bytes), ("threads", threads)):
         if number <= 0:
             raise UsageError(f"{name} must be positive, got {number}")
+    check_device(device)
 
     gathered = Gathered(wanted, drawn, n_query, n)
     needs = Needs.of(wanted, drawn, n)
     if needs:
-        for ranked in ranked_by(scores, relevance, needs, block_bytes, threads):
+        for ranked in ranked_by(scores, relevance, needs, block_bytes, threads, device=device):
             gathered.add(ranked)
     graded = [m for m in wanted if m.gain != "binary"]
     if graded:
@@ -77,9 +84,18 @@ def evaluate(
 
 
 def ranked_by(
-    scores: Scores, relevance: Relevance, needs: Needs, block_bytes: int = BLOCK_BYTES, threads: int = 1
+    scores: Scores,
+    relevance: Relevance,
+    needs: Needs,
+    block_bytes: int = BLOCK_BYTES,
+    threads: int = 1,
+    *,
+    device: str | None = None,
 ) -> Iterator[Ranked]:
-    """Rankings block by block, by compiled kernels where they apply and pay, or by numpy alone."""
+    """Rankings block by block: by torch on a device, or by compiled kernels where they pay, or by numpy alone."""
+    if device is not None:
+        check_device(device)
+        return torch_blocks(scores, relevance, needs, block_bytes, device)
     blocks = compiled_blocks(scores, relevance, needs, block_bytes, threads)
     return ranked_blocks(scores, relevance, needs, block_bytes) if blocks is None else blocks
 
