@@ -136,10 +136,20 @@ class _Counted:
 
 @dataclass(frozen=True, eq=False)
 class _Ranked:
-    """Grades (rows, n) in the order of a tie rule, and under the rule ``expected`` where tie groups begin."""
+    """Grades (rows, n) in the order of a tie rule, and under the rule ``expected`` the items that tie.
+
+    Attributes
+    ----------
+    grades : ndarray, shape (rows, n)
+    tied : ndarray of int64, shape (m,)
+        Where items stand, in the flattened grades, that tie with another.
+    starts : ndarray of int64, shape (G,)
+        Where, among these, tie groups begin.
+    """
 
     grades: np.ndarray
-    starts: np.ndarray | None = None  # of tie groups, in the flattened grades
+    tied: np.ndarray
+    starts: np.ndarray
 
     @classmethod
     def by(cls, scores: np.ndarray, grades: np.ndarray, ties: str) -> _Ranked:
@@ -150,27 +160,31 @@ class _Ranked:
             order = np.argsort(-scores, axis=1, kind="stable" if ties == "stable" else None)
         ranked = np.take_along_axis(grades, order, axis=1)
         if ties != "expected":
-            return cls(ranked)
+            return cls(ranked, *(np.zeros(0, dtype=np.int64),) * 2)
         at = np.take_along_axis(scores, order, axis=1)
-        first = np.ones(at.shape, dtype=bool)
-        np.not_equal(at[:, 1:], at[:, :-1], out=first[:, 1:])
-        return cls(ranked, np.flatnonzero(first))
+        follows = np.zeros(at.shape, dtype=bool)  # an item of the same score
+        np.equal(at[:, 1:], at[:, :-1], out=follows[:, 1:])
+        member = follows.copy()
+        member[:, :-1] |= follows[:, 1:]
+        tied = np.flatnonzero(member)
+        return cls(ranked, tied, np.flatnonzero(~follows.ravel()[tied]))
 
     def dcg(self, gain: np.ndarray, k: int) -> np.ndarray:
         """Expected DCG within the first k: float64 (rows,)."""
         rows, n = self.grades.shape
-        if self.starts is None:
-            discounted = gain[self.grades[:, :k]]
-            discounted *= 1 / np.log2(np.arange(2, k + 2))
-            dcg: np.ndarray = discounted.sum(axis=1)  # not a matrix product: its last bits depend on the block
-            return dcg
-        D = discounts(n)
-        g = np.add.reduceat(gain[self.grades].ravel(), self.starts)
-        row, T = np.divmod(self.starts, n)
-        t = np.diff(self.starts, append=rows * n)
-        apart = D[np.minimum(T + t, k)] - D[np.minimum(T, k)]
-        discount = np.where(t == 1, (k > T) / np.log2(T + 2.0), apart)  # exact where sums would lose digits
-        return np.bincount(row, weights=g / t * discount, minlength=rows)
+        discount = np.zeros(n)
+        discount[:k] = 1 / np.log2(np.arange(2, k + 2))
+        gained = gain[self.grades[:, :k]]
+        gained *= discount[:k]
+        row, rank = np.divmod(self.tied, n)
+        gained[row[rank < k], rank[rank < k]] = 0
+        dcg: np.ndarray = gained.sum(axis=1)  # not a matrix product: its last bits depend on the block
+        if len(self.tied):
+            g = np.add.reduceat(gain[self.grades.ravel()[self.tied]], self.starts)
+            t = np.diff(self.starts, append=len(self.tied))
+            of_groups = g / t * np.add.reduceat(discount[rank], self.starts)
+            dcg += np.bincount(row[self.starts], weights=of_groups, minlength=rows)
+        return dcg
 
 
 def gains(kind: str, grades: int) -> np.ndarray:
