@@ -31,19 +31,22 @@ def sorted_keys(scores: np.ndarray, relevant: np.ndarray) -> np.ndarray | None:
     key = KEYS.get(scores.dtype)
     if key is None:
         return None
-    top = key.type(top_magnitude(key))
+    top, one = key.type(top_magnitude(key)), key.type(1)
     bits = np.ascontiguousarray(scores).view(key)
-    v = bits & key.type(2 * int(top) + 1)
-    largest = v.max(axis=1, keepdims=True)
-    if (largest > top).any():
+    v = bits & key.type(2 * int(top) + 1)  # magnitudes
+    if v.max() > top:
+        largest = v.max(axis=1, keepdims=True)
         offset = np.where(largest > top, largest - top, key.type(0))
-        if ((v > 0) & (v < offset + key.type(1)) & (offset > 0)).any():
+        if ((v > 0) & (v < offset + one) & (offset > 0)).any():
             return None
         v = np.where(v > 0, v - offset, v)
-    place = np.where(bits > key.type(2 * int(top) + 1), top + v, top - v)
-    place <<= key.type(1)
-    place |= relevant
-    keys: np.ndarray = np.sort(place, axis=1)
+    signs = (bits.view(f"i{key.itemsize}") >> (8 * key.itemsize - 1)).view(key)  # all ones below zero
+    v ^= signs
+    v -= signs  # the two's complement: v or -v
+    keys: np.ndarray = np.subtract(top, v, out=v)
+    keys <<= one
+    keys |= relevant
+    keys.sort(axis=1)
     return keys
 
 
