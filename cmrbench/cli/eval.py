@@ -67,6 +67,11 @@ def evaluate_command(
         None, metavar="FILE.csv", help="Write the value of every query into this file."
     ),
     threads: int = typer.Option(1, help="Threads; no value depends on their number."),
+    device: str | None = typer.Option(
+        None,
+        help="Rank by torch on this device: cuda, cuda:1 or cpu. [default: compiled loops or numpy]",
+        autocompletion=lambda: ["cpu", "cuda"],
+    ),
     as_json: bool = typer.Option(
         False, "--json", help='Print {metric: value} and nothing else; curves are under the key "curves".'
     ),
@@ -86,7 +91,7 @@ def evaluate_command(
     files |= {f"gallery {what}": gallery_labels for what in ("labels", "instances")}
     files |= {"query": query, "gallery": gallery}  # last: the other names begin with these
     ends = [end for m in metrics for end in span_of(m) or ()] if span else []
-    options: dict[str, Any] = {"relevance": relevance, "curves": curves, "threads": threads}
+    options: dict[str, Any] = {"relevance": relevance, "curves": curves, "threads": threads, "device": device}
     try:
         result = evaluate_arrays(*arrays, distance, [*metrics, *ends], **options)
     except DataError as error:
