@@ -55,10 +55,10 @@ class _Given(Scores):
 
     @property
     def dtype(self) -> np.dtype:
-        return self.values.dtype
+        return self.values.dtype if self.values.dtype.kind == "f" else np.dtype(np.int64)
 
     def block(self, start: int, stop: int) -> np.ndarray:
-        return self.values[start:stop]
+        return self.values[start:stop].astype(self.dtype, copy=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +216,15 @@ def hamming(query: Any, gallery: Any, bits: int | None = None) -> Scores:
 def given(scores: Any) -> Scores:
     """Scores (n_query, n_gallery) that are already there, larger is nearer."""
     values = matrix(scores, "scores")
-    return _Given(values.astype(np.int64) if values.dtype.kind in "bu" else values)
+    if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
+        most = 2**63 - 1
+        bad = (values > most) | (values < -most) if values.dtype.kind == "i" else values > most
+        if bad.any():
+            row = first_row(bad)
+            raise DataError(
+                f"scores must lie within -(2**63 - 1) and 2**63 - 1, got {values[row][bad[row]][0]} in row {row}"
+            )
+    return _Given(values)
 
 
 def pack_codes(codes: np.ndarray, name: str) -> np.ndarray:

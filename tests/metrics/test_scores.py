@@ -10,6 +10,7 @@ from cmrbench.metrics import (
     asymmetric,
     cosine,
     euclidean,
+    evaluate,
     from_instances,
     from_labels,
     given,
@@ -256,3 +257,17 @@ def test_packed_codes_are_the_same_codes(bits, bitorder):
 def test_packed_codes_must_be_as_declared(codes, bits, words):
     with pytest.raises(DataError, match=words):
         hamming(codes, codes, bits=bits)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int16, np.uint64, np.int64])
+def test_given_whole_numbers_keep_their_order(dtype):
+    low, high = (0, 1) if dtype is bool else (np.iinfo(dtype).min + (dtype is np.int64), np.iinfo(dtype).max)
+    high = min(high, 2**63 - 1)
+    result = evaluate(given(np.array([[low, high, low]], dtype=dtype)), from_labels([1], [1, 0, 1]), "mAP@all")
+    assert result.values["mAP@all"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+
+
+def test_given_numbers_beyond_64_bits_are_refused():
+    for bad in (np.array([[0, 2**63]], dtype=np.uint64), np.array([[0, -(2**63)]])):
+        with pytest.raises(DataError, match="^scores must lie within"):
+            given(bad)
