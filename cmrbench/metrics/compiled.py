@@ -29,16 +29,16 @@ T = TypeVar("T")
 
 @lru_cache(maxsize=1)
 def kernels() -> tuple[ModuleType, ModuleType] | None:
-    """The modules `count_kernels` and `sort_kernels`; None where numba is missing or switched off."""
+    """The modules `kernels.counts` and `kernels.sorting`; None where numba is missing or switched off."""
     try:
         import numba
 
         if numba.config.DISABLE_JIT:
             return None
-        from cmrbench.metrics import count_kernels, sort_kernels
+        from cmrbench.metrics.kernels import counts, sorting
     except ImportError:
         return None
-    return count_kernels, sort_kernels
+    return counts, sorting
 
 
 def compiled_blocks(

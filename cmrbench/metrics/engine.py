@@ -8,13 +8,13 @@ from typing import TypeVar
 from cmrbench.core.errors import DataError, UsageError
 from cmrbench.metrics.compiled import compiled_blocks
 from cmrbench.metrics.curve import Curve
+from cmrbench.metrics.device import check_device, torch_blocks
 from cmrbench.metrics.evaluation import Evaluation, Gathered
 from cmrbench.metrics.graded import graded_blocks
 from cmrbench.metrics.metric import Metric
 from cmrbench.metrics.ranking import Needs, Ranked, ranked_blocks
 from cmrbench.metrics.relevance import Relevance
 from cmrbench.metrics.scores import Scores
-from cmrbench.metrics.torch_blocks import check_device, torch_blocks
 
 BLOCK_BYTES = 256 << 20
 

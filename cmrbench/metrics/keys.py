@@ -1,7 +1,6 @@
 """Scores and relevance as whole-number keys by numpy: one sort of keys in place of an order and two gathers.
 
-Ascending keys are descending scores, and the lowest bit says what is relevant; the kernels in `sort_kernels` make the
-same keys.
+Ascending keys are descending scores, and the lowest bit says what is relevant; `kernels.sorting` makes the same keys.
 """
 
 from __future__ import annotations

@@ -23,10 +23,10 @@ from cmrbench.metrics import (
     hamming,
     inner,
 )
+from cmrbench.metrics.device import torch_blocks
+from cmrbench.metrics.device.keys import DeviceProducts, operands
+from cmrbench.metrics.device.tensors import full_precision
 from cmrbench.metrics.ranking import Needs, ranked_blocks
-from cmrbench.metrics.torch_blocks import torch_blocks
-from cmrbench.metrics.torch_keys import DeviceProducts, operands
-from cmrbench.metrics.torch_tensors import full_precision
 
 NAMES = ["mAP@all", "mAP@7", "mAP@7[min_kr,with_hits]", "NDCG@all", "NDCG@5", "R@9", "hit@2", "mAP@all[with_hits]"]
 RULES = ["mAP@all[stable]", "mAP@4[pessimistic]", "P@6[optimistic]", "NDCG@all[pessimistic]", "R@3[stable]", "MedR"]

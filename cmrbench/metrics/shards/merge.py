@@ -11,9 +11,9 @@ import numpy as np
 from cmrbench.core.errors import DataError, UsageError
 from cmrbench.metrics.evaluation import Evaluation, Gathered
 from cmrbench.metrics.ranking import Ranked
-from cmrbench.metrics.shard_passes import above_of, anchors_of, counts_of, top_of
-from cmrbench.metrics.shard_states import Above, Anchors, Body, Counts, coalesced
-from cmrbench.metrics.shard_task import Shard, Task
+from cmrbench.metrics.shards.passes import above_of, anchors_of, counts_of, top_of
+from cmrbench.metrics.shards.states import Above, Anchors, Body, Counts, coalesced
+from cmrbench.metrics.shards.task import Shard, Task
 
 _DTYPES = "the shards give scores of different dtypes, {} and {}: bring their representations to one"
 _BYTES_PER_GROUP = 256  # to build and measure one tie group

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from cmrbench.metrics.device.tensors import BYTES_PER_FLAG, DeviceRelevance, full_precision, groups_of_flags, on_device
 from cmrbench.metrics.ranking import BYTES_PER_RULE, Needs, Ranked, groups_of_counts
 from cmrbench.metrics.relevance import Relevance
-from cmrbench.metrics.torch_tensors import BYTES_PER_FLAG, DeviceRelevance, full_precision, groups_of_flags, on_device
 
 _MOST_QUERIES = 512  # of a block: more make products little faster, and leave fewer items to a chunk
 _LEAST_ITEMS = 1024  # of a chunk, however little memory there is

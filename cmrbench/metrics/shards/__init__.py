@@ -11,7 +11,7 @@ small *state* of the two, `merge` makes one state of several in any order, and `
 
 `evaluate_in_parts` does so with a gallery that does not fit in memory.
 
-What a state holds depends on the task (`cmrbench.metrics.shard_states`):
+What a state holds depends on the task (`cmrbench.metrics.shards.states`):
 
 - Hamming distance: items counted by distance and relevance. Counts add up: one pass. For the rule ``stable`` also the
   place of each relevant item among those of its part at the same distance; sizes of the parts before it are added
@@ -40,8 +40,8 @@ from cmrbench.metrics.curve import Curve
 from cmrbench.metrics.engine import BLOCK_BYTES
 from cmrbench.metrics.evaluation import Evaluation, Gathered
 from cmrbench.metrics.metric import Metric
-from cmrbench.metrics.shard_merge import State, blocks, merge, partial, rankings, result
-from cmrbench.metrics.shard_task import Shard, Task
+from cmrbench.metrics.shards.merge import State, blocks, merge, partial, rankings, result
+from cmrbench.metrics.shards.task import Shard, Task
 
 __all__ = ["Shard", "State", "Task", "evaluate_in_parts", "merge", "partial", "rankings", "result"]
 

@@ -10,10 +10,10 @@ from cmrbench.metrics.engine import ranked_by
 from cmrbench.metrics.ranking import Needs
 from cmrbench.metrics.relevance import Relevance
 from cmrbench.metrics.scores import Scores
-from cmrbench.metrics.shard_keys import Keys, keys_of, widened
-from cmrbench.metrics.shard_lists import Lists, added, distinct
-from cmrbench.metrics.shard_states import Above, Anchors, Counts, Places, Top
-from cmrbench.metrics.shard_task import Shard, Task
+from cmrbench.metrics.shards.keys import Keys, keys_of, widened
+from cmrbench.metrics.shards.lists import Lists, added, distinct
+from cmrbench.metrics.shards.states import Above, Anchors, Counts, Places, Top
+from cmrbench.metrics.shards.task import Shard, Task
 
 
 def _scored(task: Task, scores: Scores, relevance: Relevance) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -1,6 +1,6 @@
 """What one part of a gallery says about the rankings of some queries, in the smallest form that adds up exactly.
 
-Scores are held as keys (`cmrbench.metrics.shard_keys`), which ascend from the top of a ranking down. Every class here
+Scores are held as keys (`cmrbench.metrics.shards.keys`), which ascend from the top of a ranking down. Every class here
 has ``merge`` (parts into one), ``R`` (relevant items of every query) and ``groups`` (tie groups of some of the
 queries, once the whole gallery is in).
 """
@@ -15,8 +15,8 @@ import numpy as np
 
 from cmrbench.core.errors import DataError
 from cmrbench.metrics.ranking import groups_of_counts
-from cmrbench.metrics.shard_keys import Keys
-from cmrbench.metrics.shard_lists import Lists, added, distinct, in_order, run_starts, run_sums
+from cmrbench.metrics.shards.keys import Keys
+from cmrbench.metrics.shards.lists import Lists, added, distinct, in_order, run_starts, run_sums
 from cmrbench.metrics.ties import Groups
 
 
@@ -116,7 +116,7 @@ class Anchors:
         Distinct keys, ascending, and how many relevant items have each. For the rule ``stable``: the key of every
         relevant item, ascending, and its place in the gallery.
     check : ndarray of uint64, shape (rows,)
-        Sum of hashes of all keys of relevant items (`cmrbench.metrics.shard_keys.hashed`).
+        Sum of hashes of all keys of relevant items (`cmrbench.metrics.shards.keys.hashed`).
     stable : bool
     """
 

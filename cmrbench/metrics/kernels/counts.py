@@ -12,7 +12,7 @@ import numpy as np
 from numba.core import types
 from numba.extending import intrinsic
 
-from cmrbench.metrics.jit import compiled
+from cmrbench.metrics.kernels.jit import compiled
 
 TILE = 4096  # gallery items whose keys are held at a time: they stay in the first-level cache
 SLAB = 4 * TILE  # gallery items that all queries of a block go through before the next: they stay in the second

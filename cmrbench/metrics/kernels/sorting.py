@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cmrbench.metrics.jit import compiled
+from cmrbench.metrics.kernels.jit import compiled
 
 _DIGIT = 11  # bits a radix pass sorts by
 TILE = 4096  # items whose scores, labels and keys are gone through at a time: they stay in the first-level cache

@@ -52,9 +52,9 @@ def torch_blocks(scores: Scores, relevance: Relevance, needs: Needs, block_bytes
     if scores.levels is not None:
         if scores.codes is None or scores.levels > _MOST_LEVELS:
             return ranked_blocks(scores, relevance, needs, block_bytes)
-        from cmrbench.metrics.torch_counts import counted_blocks
+        from cmrbench.metrics.device.counts import counted_blocks
 
         return counted_blocks(scores.codes, scores.levels, relevance, needs, block_bytes, device)
-    from cmrbench.metrics.torch_keys import keyed_blocks
+    from cmrbench.metrics.device.keys import keyed_blocks
 
     return keyed_blocks(scores, relevance, needs, block_bytes, device)

@@ -1,13 +1,13 @@
 """Kernels for real-valued scores in shards: the keys of one query, and items above and level with given keys.
 
-The numpy forms in `cmrbench.metrics.shard_keys` say what they compute.
+The numpy forms in `cmrbench.metrics.shards.keys` say what they compute.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from cmrbench.metrics.jit import compiled
+from cmrbench.metrics.kernels.jit import compiled
 
 _ONE = np.uint64(1)  # beside a plain 1 an unsigned number would turn signed, and with another into a float
 _SHIFTS = np.uint64(30), np.uint64(27), np.uint64(31)

@@ -30,9 +30,9 @@ class Keys:
         modules = compiled.kernels() if rows * n >= compiled.LEAST_PAIRS else None
         self.sorting: ModuleType | None = None
         if modules is not None:
-            from cmrbench.metrics import shard_kernels
+            from cmrbench.metrics.kernels import anchors
 
-            self.kernel, self.sorting = shard_kernels, modules[1]
+            self.kernel, self.sorting = anchors, modules[1]
 
     def relevant(self, scores: np.ndarray, relevant: np.ndarray) -> tuple[np.ndarray, np.uint64]:
         """Keys of the relevant items in gallery order, and the sum of their hashes."""

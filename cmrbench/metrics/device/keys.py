@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from cmrbench.metrics.device.tensors import BYTES_PER_FLAG, DeviceRelevance, full_precision, groups_of_flags, on_device
 from cmrbench.metrics.ranking import BYTES_PER_RULE, Needs, Ranked, ranked_blocks
 from cmrbench.metrics.relevance import Relevance
 from cmrbench.metrics.scores import Products, Scores
 from cmrbench.metrics.ties import Groups, harmonics
-from cmrbench.metrics.torch_tensors import BYTES_PER_FLAG, DeviceRelevance, full_precision, groups_of_flags, on_device
 
 _FEW = 8  # part of a ranking, one in so many, up to which its top is found faster than all of it is sorted
 _BYTES_PER_RANK = 100  # keys and indices in order, flags, numbers of groups, and groups where every item is one

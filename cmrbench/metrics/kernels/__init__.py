@@ -1,0 +1,1 @@
+"""Loops that numba compiles; `compiled.py` and `shards/` decide when they are used."""
