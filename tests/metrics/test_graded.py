@@ -30,12 +30,12 @@ def labels_of(grades) -> np.ndarray:
 class Ties:
     """Every way to tie items with the given grades, and every ranking that each stands for, by tie rule.
 
-    The gallery holds the items in the order given; one query a way to tie them.
+    The gallery holds the items in a random order; one query a way to tie them.
     """
 
     def __init__(self, grades: tuple[int, ...], seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
-        self.grades, n = np.array(grades), len(grades)
+        self.grades, n = rng.permutation(grades), len(grades)
         self.rankings = sorted(set(itertools.permutations(grades)))
         rows, every = np.array(self.rankings), range(len(self.rankings))
         scores, weights = [], {rule: [] for rule in TIES}
@@ -74,7 +74,7 @@ def test_every_order_of_up_to_six_items_with_grades_up_to_three(n, by):
         ties = Ties(grades)
         query = np.ones((len(ties.scores), 3), dtype=np.uint8)
         task = given(ties.scores) if by == "scores" else hamming(*codes_of(ties.scores))
-        result = evaluate(task, from_labels(query, labels_of(grades)), metrics)
+        result = evaluate(task, from_labels(query, labels_of(ties.grades)), metrics)
         for m in metrics:
             total = ties.mean(m.ties, [graded_ndcg(ranking, m.gain, m.k) for ranking in ties.rankings])
             weight = np.ones(len(total))
