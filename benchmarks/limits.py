@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import contextlib
 import json
 import os
 import subprocess
@@ -19,9 +19,9 @@ import numpy as np
 from benchmarks import workloads
 from benchmarks.measuring import Measured, alternate, measured, numerical_threads, summary
 from benchmarks.workloads import Shape, Workload
-from cmrbench.metrics import BLOCK_BYTES, Evaluation, cosine, evaluate, from_labels, hamming
+from cmrbench.metrics import BLOCK_BYTES, Evaluation, compiled, cosine, evaluate, from_labels, hamming
+from cmrbench.metrics.shards import evaluate_in_parts
 
-OPTIONS = inspect.signature(evaluate).parameters
 SIZES = (10_000, 100_000, 1_000_000)
 BUDGETS = (64 << 20, 256 << 20)
 NOT_MEASURED = "not measured"
@@ -50,8 +50,6 @@ class Settings:
 
 def engine(w: Workload, metrics: Sequence[str] | None = None, **options: Any) -> Evaluation:
     """The engine from arrays to values, on one thread unless told otherwise."""
-    if "threads" in OPTIONS:
-        options.setdefault("threads", 1)
     compare = cosine if w.kind == "cosine" else hamming
     scores = compare(w.query, w.gallery)
     return evaluate(scores, from_labels(w.query_labels, w.gallery_labels), metrics or w.metrics, **options)
@@ -157,9 +155,8 @@ def threads(settings: Settings) -> Iterator[Row]:
     """Wall time on two threads against one."""
     for name in ("W4", "W5"):
         row = Row(name, "engine, 2 threads against 1", goal=">= 1.6x")
-        if "threads" not in OPTIONS or (os.cpu_count() or 1) < 2:
-            why = "one core" if "threads" in OPTIONS else "evaluate takes no number of threads"
-            yield replace(row, value=NOT_MEASURED, note=why)
+        if (os.cpu_count() or 1) < 2:
+            yield replace(row, value=NOT_MEASURED, note="one core")
             continue
         w = workloads.make(name, settings.queries)
         warm_up(w, threads=2)
@@ -219,8 +216,6 @@ def cuda(settings: Settings) -> Iterator[Row]:
         row = Row(name, "engine, CUDA", value=NOT_MEASURED)
         if not torch.cuda.is_available():
             yield replace(row, note="no CUDA device")
-        elif "device" not in OPTIONS:
-            yield replace(row, note="evaluate takes no device")
         else:
             w = workloads.make(name) if shape is None else workloads.generate(name, shape, 7)
             w = w.first(settings.queries or w.n_query)
@@ -241,7 +236,57 @@ def _python(*arguments: str, environment: dict[str, str] | None = None) -> str:
     return done.stdout
 
 
-GROUPS = {"limits": limits, "memory": memory, "threads": threads, "start": start, "cuda": cuda}
+def also(settings: Settings) -> Iterator[Row]:
+    """What has no peer and no goal: other metrics, other ways of ranking, and galleries in parts; ns a pair."""
+    for name, metrics, options in (
+        ("W4", ("mAP@all[stable]",), {}),
+        ("W4", ("NDCG@100[shared]",), {}),
+        ("W4", ("mAP@all",), {"device": "cpu"}),
+        ("W5", ("mAP@all[stable]",), {}),
+        ("W5", ("P@50", "NDCG@50", "MedR", "RPrec"), {}),
+        ("W5", ("NDCG@100[shared]",), {}),
+        ("W5", ("mAP@all",), {"device": "cpu"}),
+    ):
+        w = workloads.make(name, min(settings.queries or 330, 330))
+        warm_up(w, metrics, **options)
+        found = summary(
+            [measured(lambda w=w, m=metrics, o=options: engine(w, m, **o)) for _ in range(settings.repeats)]
+        )
+        how = f"engine, {', '.join(metrics)}" + ("; torch on the CPU" if options else "")
+        yield _each(name, how, w, found)
+    for name in ("W4", "W5"):
+        w = workloads.make(name, min(settings.queries or 330, 330))
+        part = -(-w.n_gallery // 4)
+
+        def in_parts(w: Workload = w, part: int = part) -> Evaluation:
+            arrays = w.query, w.gallery, w.query_labels, w.gallery_labels
+            return evaluate_in_parts(*arrays, distance=w.kind, metrics=["mAP@all"], part_items=part)
+
+        in_parts(w.first(2_000_000 // w.n_gallery + 1))
+        found = summary([measured(in_parts) for _ in range(settings.repeats)])
+        yield _each(name, "engine, mAP@all; gallery in 4 parts", w, found)
+    with _numpy_alone():
+        for name in ("W4", "W5"):
+            w = workloads.make(name, min(settings.queries or 100, 100))
+            found = summary([measured(lambda w=w: engine(w, ["mAP@all"])) for _ in range(settings.repeats)])
+            yield _each(name, "engine, mAP@all; without numba", w, found)
+
+
+def _each(name: str, how: str, w: Workload, found: Measured) -> Row:
+    value = f"{found.seconds / w.pairs * 1e9:.2f} ns a pair"
+    return Row(name, how, found.seconds, None, found.peak_mb, value, note=f"{w.n_query} queries")
+
+
+@contextlib.contextmanager
+def _numpy_alone() -> Iterator[None]:
+    kernels, compiled.kernels = compiled.kernels, lambda: None
+    try:
+        yield
+    finally:
+        compiled.kernels = kernels
+
+
+GROUPS = {"limits": limits, "memory": memory, "threads": threads, "start": start, "also": also, "cuda": cuda}
 
 
 if __name__ == "__main__":

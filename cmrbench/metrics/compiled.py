@@ -86,7 +86,7 @@ def _by_codes(
     """Rankings by Hamming distance: counts by distance and relevance, and ranks only for the rule ``stable``."""
     n_query, n = codes[0].shape[1], codes[1].shape[1]
     stable = needs.cuts.get("stable", 0)
-    rules = needs.rules - {"stable"}
+    rules, stable_ap = needs.rules - {"stable"}, "stable" in needs.ap
     task = (*codes, words.query, words.gallery, words.shared)
     per_query = (_BYTES_PER_GROUP + BYTES_PER_RULE * len(rules)) * levels + _BYTES_PER_GROUP * stable
 
@@ -105,7 +105,12 @@ def _by_codes(
             for i in range(len(counts)):
                 ranked.add(kernel.hamming_stable(*task, rows.start + i, flat[i], stable, found_at, *ranked.room))
             by_rule["stable"] = ranked.groups()
-        return Ranked(rows, R, by_rule, counts=counts)
+        ap = {}
+        if stable_ap:
+            queries = range(rows.start, rows.stop)
+            sums = [kernel.hamming_stable_precisions(*task, q, row) for q, row in zip(queries, flat, strict=True)]
+            ap["stable"] = np.array(sums) / np.maximum(R, 1)
+        return Ranked(rows, R, by_rule, ap, counts)
 
     step = max(1, (block_bytes - n * threads) // per_query)
     for start in range(0, n_query, step):
@@ -126,16 +131,17 @@ def _by_keys(
     """Rankings by real-valued scores: every query's keys are sorted, then read once."""
     n_query = scores.shape[0]
     plan = _Plan(kernel, words, scores, key, needs)
-    step = max(1, block_bytes // plan.bytes_per_query)
+    step, part = plan.queries(block_bytes)
     for start in range(0, n_query, step):
         stop = min(start + step, n_query)
         block = np.require(plan.block(start, stop), requirements=["C", "A", "W"])
         rank = partial(plan.rank, block, start)
-        for rows, ranked in _shared_out(rank, start, stop, threads):
-            if ranked is None:
-                yield from ranked_blocks(scores, relevance, needs, block_bytes, rows.start, rows.stop)
-            else:
-                yield ranked
+        for first in range(start, stop, part):
+            for rows, ranked in _shared_out(rank, first, min(first + part, stop), threads):
+                if ranked is None:
+                    yield from ranked_blocks(scores, relevance, needs, block_bytes, rows.start, rows.stop)
+                else:
+                    yield ranked
         del block, rank
 
 
@@ -144,7 +150,7 @@ class _Plan:
 
     def __init__(self, kernel: ModuleType, words: LabelWords, scores: Scores, key: np.dtype, needs: Needs) -> None:
         self.kernel, self.words, self.key, self.n = kernel, words, key, scores.shape[1]
-        self.whole = needs.ap
+        self.ap = needs.ap
         self.cuts = {rule: cut for rule, cut in needs.cuts.items() if rule != "stable"}
         self.stable = needs.cuts.get("stable", 0)
         self.tied = max(self.cuts.values(), default=0)
@@ -157,37 +163,49 @@ class _Plan:
             if scores.norms is not None:  # dividing by them is left to the kernels
                 self.bounded, self.norms = True, scores.norms[1]
                 self.scales = 1 / scores.norms[0]
-        self.bytes_per_query = (
-            copies * key.itemsize * self.n
-            + (_BYTES_PER_GROUP + BYTES_PER_RULE * len(self.cuts)) * self.tied
-            + (_BYTES_PER_GROUP + BYTES_PER_RULE) * self.stable
-        )
-        if self.whole:
+        self.score_bytes = copies * key.itemsize * self.n  # of a query
+        self.group_bytes = (_BYTES_PER_GROUP + BYTES_PER_RULE * len(self.cuts)) * self.tied
+        self.group_bytes += (_BYTES_PER_GROUP + BYTES_PER_RULE) * self.stable
+        if self.ap:
             self.inverse, self.H = 1.0 / np.arange(1, self.n + 1), harmonics(self.n)
+
+    def queries(self, block_bytes: int) -> tuple[int, int]:
+        """Queries whose scores are computed at a time, and those of them that are ranked at a time.
+
+        Matrix products want many queries. Where tie groups take most of the memory, they are made of fewer.
+        """
+        together = max(1, block_bytes // (self.score_bytes + self.group_bytes))
+        if self.group_bytes <= self.score_bytes:
+            return together, together
+        half = block_bytes // 2
+        return max(1, half // self.score_bytes), max(1, half // self.group_bytes)
 
     def rank(self, block: np.ndarray, start: int, rows: slice) -> Ranked | None:
         """Rankings of some queries, given the scores from query `start` on; None if a row makes no keys."""
         count = rows.stop - rows.start
         R = np.empty(count, dtype=np.int64)
-        ap = np.zeros(count) if self.whole else None
+        ap = {rule: np.zeros(count) for rule in self.ap}
         tied, stable = _Rows(R, count * self.tied), _Rows(R, count * self.stable)
         keys, sorter = np.empty(self.n, self.key), _Sorter(self.kernel, self.key, self.n)
         for i, query in enumerate(range(rows.start, rows.stop)):
             row, labels = block[query - start], (self.words.query, self.words.gallery, self.words.shared, query)
             scores = row, row.view(self.key), self.norms, self.scales[query]
-            if self.bounded and self.cuts and not (self.whole or self.stable):
+            if self.bounded and self.cuts and not (self.ap or self.stable):
                 R[i], ranked = sorter.first_of(scores, labels, self.tied, keys)
                 tied.add(self.kernel.write_groups(ranked, self.tied, False, *tied.room))
                 continue
             R[i] = self.kernel.write_keys(scores, labels, self.bounded, keys)
             if R[i] < 0:
                 return None
+            if "stable" in ap:
+                in_order = sorter.all(keys.copy(), 1)
+                ap["stable"][i] = self.kernel.sum_of_precisions(in_order, self.inverse, self.H[:0]) / max(R[i], 1)
             if self.stable:
                 first = sorter.first(keys.copy(), self.stable, 1)
                 stable.add(self.kernel.write_groups(first, self.stable, True, *stable.room))
-            if ap is not None:
+            if "expected" in ap:
                 ranked = sorter.all(keys, 0)
-                ap[i] = self.kernel.sum_of_precisions(ranked, self.inverse, self.H) / max(R[i], 1)
+                ap["expected"][i] = self.kernel.sum_of_precisions(ranked, self.inverse, self.H) / max(R[i], 1)
             elif self.tied:
                 ranked = sorter.first(keys, self.tied, 0)
             if self.tied:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from cmrbench.metrics.ties import Groups, average_precision, hit, measure, withi
 _BYTES_PER_PAIR = 80  # scores, order, ranked scores and flags
 BYTES_PER_RULE = 64  # tie groups of one rule where every item is relevant and no two are tied: the worst case
 
+WHOLE_AP = ("expected", "stable")
+"""Tie rules under which AP can be summed up along a ranking, without tie groups."""
+
 
 @dataclass(frozen=True)
 class Needs:
@@ -26,25 +29,26 @@ class Needs:
     ----------
     cuts : mapping of str to int
         Under each tie rule, how many ranks down the tie groups are looked at; without what `ap` covers.
-    ap : bool
-        Whether the expected AP of whole rankings is wanted, which can be had without tie groups.
+    ap : frozenset of str
+        Under which of the rules in `WHOLE_AP` the AP of whole rankings is wanted: it can be had without tie groups.
     counts : bool
         Whether items are counted by distance (metrics within a Hamming radius).
     """
 
     cuts: Mapping[str, int]
-    ap: bool = False
+    ap: frozenset[str] = frozenset()
     counts: bool = False
 
     @classmethod
     def of(cls, metrics: Iterable[Metric], curves: Iterable[Curve], n: int) -> Needs:
         """What metrics and curves need of rankings of n items; nothing for metrics with graded gains but their hits."""
         cuts: dict[str, int] = {}
-        ap = counts = False
+        ap: set[str] = set()
+        counts = False
         looks = [(c.ties, c.k, c.by_radius) for c in curves]
         for m in metrics:
-            if m.radius is None and is_whole_ap(m, n):
-                ap = True
+            if is_whole_ap(m, n):
+                ap.add(m.ties)
             elif m.gain == "binary" or m.mean == "with_hits":
                 looks.append((m.ties, m.k, m.radius is not None))
         for ties, k, by_radius in looks:
@@ -52,15 +56,21 @@ class Needs:
                 counts = True
             else:
                 cuts[ties] = max(cuts.get(ties, 0), min(k or n, n))
-        return cls(cuts, ap, counts)
+        return cls(cuts, frozenset(ap), counts)
 
     def __bool__(self) -> bool:
-        return bool(self.cuts) or self.ap or self.counts
+        return bool(self.cuts or self.ap or self.counts)
+
+    def stable_by_groups(self, n: int) -> Needs:
+        """The same where the AP of stable rankings of n items is measured from their groups, item by item."""
+        if "stable" not in self.ap:
+            return self
+        return Needs({**self.cuts, "stable": n}, self.ap - {"stable"}, self.counts)
 
     @property
     def rules(self) -> set[str]:
         """Tie rules of which groups are needed where AP is measured from them, too."""
-        return {*self.cuts, *(("expected",) if self.ap or self.counts else ())}
+        return {*self.cuts, *self.ap, *(("expected",) if self.counts else ())}
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +85,8 @@ class Ranked:
         Relevant items of every query.
     groups : dict of str to Groups
         Tie groups under each tie rule.
-    ap : ndarray of float64, shape (rows,), or None
-        Expected AP of the whole rankings where it came without groups.
+    ap : dict of str to ndarray, float64, shape (rows,)
+        AP of the whole rankings under the tie rules for which it came without groups.
     counts : ndarray of int64, shape (rows, levels, 2), or None
         Items by distance, those that are not relevant and those that are, where scores have levels.
     """
@@ -84,13 +94,13 @@ class Ranked:
     rows: slice
     R: np.ndarray
     groups: dict[str, Groups]
-    ap: np.ndarray | None = None
+    ap: Mapping[str, np.ndarray] = field(default_factory=dict)
     counts: np.ndarray | None = None
 
     def value(self, metric: Metric, n: int) -> np.ndarray:
         """A metric of every ranking of n items: float64 (rows,)."""
-        if self.ap is not None and is_whole_ap(metric, n):
-            return self.ap
+        if metric.ties in self.ap and is_whole_ap(metric, n):
+            return self.ap[metric.ties]
         if metric.radius is not None:
             assert self.counts is not None  # the engine refuses scores without levels
             return within_radius(self.counts, metric)
@@ -117,8 +127,8 @@ class Ranked:
 
 
 def is_whole_ap(metric: Metric, n: int) -> bool:
-    """Whether a metric is the expected AP of the whole ranking of n items."""
-    return metric.kind == "mAP" and metric.ties == "expected" and (metric.k is None or metric.k >= n)
+    """Whether a metric is the AP of the whole ranking of n items, under a rule in `WHOLE_AP`."""
+    return metric.kind == "mAP" and metric.ties in WHOLE_AP and (metric.k is None or metric.k >= n)
 
 
 def ranked_blocks(
@@ -127,6 +137,7 @@ def ranked_blocks(
     """Rankings of the queries from `start` up to `stop`, block by block."""
     n_query, n = scores.shape
     stop = n_query if stop is None else stop
+    needs = needs.stable_by_groups(n)
     rules = needs.rules
     step = max(1, block_bytes // ((_BYTES_PER_PAIR + BYTES_PER_RULE * len(rules)) * n))
     for first in range(start, stop, step):
@@ -144,7 +155,7 @@ def ranked_blocks(
                 tied, ap = _tied(block, relevant, R, needs)
             if tied is not None:
                 by_rule |= {rule: tied.under(rule) for rule in rules - {"stable"}}
-        yield Ranked(slice(first, last), R, by_rule, ap, counts)
+        yield Ranked(slice(first, last), R, by_rule, {} if ap is None else {"expected": ap}, counts)
 
 
 def _tied(

@@ -71,6 +71,12 @@ class Groups:
             return replace(self, T=self.T + self.t - self.r, t=self.r)
         return self
 
+    def where(self, kept: np.ndarray) -> Groups:
+        """Some of the groups, those for which `kept`, bool (G,), holds."""
+        if kept.all():
+            return self
+        return Groups(self.row[kept], self.T[kept], self.P[kept], self.t[kept], self.r[kept], self.R)
+
     def rows(self, start: int, stop: int) -> Groups:
         """The groups of the rankings from `start` up to `stop`."""
         part = slice(*np.searchsorted(self.row, (start, stop)))
@@ -93,6 +99,12 @@ def measure(groups: Groups, metric: Metric, n: int) -> np.ndarray:
 
     NDCG is the one with binary gains; the others are `cmrbench.metrics.graded`'s.
     """
+    if metric.kind == "RPrec":
+        return r_precision(groups.where(groups.R[groups.row] > groups.T))
+    if metric.kind in RANKS:
+        return first_rank(groups.where(groups.P == 0))
+    if metric.k is not None and metric.k < n:
+        groups = groups.where(metric.k > groups.T)
     if metric.kind == "mAP":
         return average_precision(groups, metric.k, metric.norm, n)
     if metric.kind == "P":
@@ -101,10 +113,6 @@ def measure(groups: Groups, metric: Metric, n: int) -> np.ndarray:
         return recall(groups, metric.k or n)
     if metric.kind == "hit":
         return hit(groups, metric.k or n)
-    if metric.kind == "RPrec":
-        return r_precision(groups)
-    if metric.kind in RANKS:
-        return first_rank(groups)
     return ndcg(groups, metric.k or n, n)
 
 

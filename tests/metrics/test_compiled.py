@@ -86,7 +86,9 @@ def test_codes(both, n, labels, bits):
         ql, gl = (rng.random((m, labels)) < 1 / labels for m in (3, n))
     one, other = both(hamming(q, g), from_labels(ql, gl), NAMES + RULES)
     for name in other.values:
-        np.testing.assert_array_equal(one.per_query[name], other.per_query[name])
+        # kernels add stable precisions up in gallery order; all else comes from the same counts
+        rtol = 1e-13 if name == "mAP@all[stable]" else 0
+        np.testing.assert_allclose(one.per_query[name], other.per_query[name], rtol=rtol, atol=0, err_msg=name)
 
 
 @pytest.mark.parametrize("labels", [1, 24, 70, 255])

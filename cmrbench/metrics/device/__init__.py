@@ -49,6 +49,7 @@ def torch_blocks(scores: Scores, relevance: Relevance, needs: Needs, block_bytes
     one block takes there. Values agree with those of `ranked_blocks` for codes and for scores that are given; products
     are computed anew on the device, in the precision of the scores, and so can differ in their last bits.
     """
+    needs = needs.stable_by_groups(scores.shape[1])
     if scores.levels is not None:
         if scores.codes is None or scores.levels > _MOST_LEVELS:
             return ranked_blocks(scores, relevance, needs, block_bytes)

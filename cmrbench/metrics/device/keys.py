@@ -99,7 +99,7 @@ class _Plan:
     """How far down rankings are looked at, and so whether they are sorted as a whole."""
 
     def __init__(self, needs: Needs, n: int, device: str) -> None:
-        self.n, self.whole = n, needs.ap
+        self.n, self.whole = n, bool(needs.ap)
         self.cuts = {rule: cut for rule, cut in needs.cuts.items() if rule != "stable"}
         self.stable = needs.cuts.get("stable", 0)
         self.tied = max(self.cuts.values(), default=0)
@@ -131,7 +131,7 @@ class _Plan:
         if tied is not None and self.tied:
             groups = tied.groups(self.tied, found_in_all)
             by_rule |= {rule: groups.under(rule) for rule in self.cuts}
-        return Ranked(rows, found_in_all, by_rule, ap)
+        return Ranked(rows, found_in_all, by_rule, {} if ap is None else {"expected": ap})
 
 
 @dataclass(frozen=True, eq=False)

@@ -101,6 +101,40 @@ def _distance_keys(
 
 
 @compiled
+def hamming_stable_precisions(
+    q_codes: np.ndarray,
+    g_codes: np.ndarray,
+    q_labels: np.ndarray,
+    g_labels: np.ndarray,
+    shared: bool,
+    query: int,
+    counts: np.ndarray,
+) -> float:
+    """Sum of the precisions at all relevant items of one query, items at equal distance in gallery order; AP times R.
+
+    `counts` is as in `hamming_stable`. Per distance, one counter is the rank of the last item met and the other the
+    relevant items up to it.
+    """
+    n = g_codes.shape[1]
+    keys = np.empty(TILE, np.uint16)
+    rank, found = np.empty(len(counts) // 2, np.int64), np.empty(len(counts) // 2, np.int64)
+    rank[0] = found[0] = 0
+    for d in range(1, len(rank)):
+        rank[d] = rank[d - 1] + counts[2 * d - 2] + counts[2 * d - 1]
+        found[d] = found[d - 1] + counts[2 * d - 1]
+    total = 0.0
+    for first in range(0, n, TILE):
+        last = min(first + TILE, n)
+        _distance_keys(q_codes, g_codes, q_labels, g_labels, shared, query, first, last, keys)
+        for i in range(last - first):
+            d, relevant = keys[i] >> 1, np.int64(keys[i] & 1)
+            rank[d] += 1
+            found[d] += relevant
+            total += (found[d] * relevant) / rank[d]
+    return total
+
+
+@compiled
 def graded_histograms(
     q_codes: np.ndarray,
     g_codes: np.ndarray,

@@ -289,19 +289,20 @@ def sum_of_precisions(keys: np.ndarray, inverse: np.ndarray, H: np.ndarray) -> f
     Parameters
     ----------
     keys : ndarray, shape (n,)
-        Keys of `write_keys` in ascending order: in a tie group the items that are not relevant come first.
+        Keys of `write_keys` in ascending order: in a tie group the items that are not relevant come first. Or, for
+        the sum over this one order, keys that are in order but for their lowest bit, and no `H`.
     inverse, H : ndarray of float64, shapes (n,) and (n + 1,)
-        ``1 / rank`` and the harmonic numbers.
+        ``1 / rank`` and the harmonic numbers; `H` of shape (0,) if ties are in order as they stand.
     """
     n = len(keys)
     a = b = c = d = 0.0
     found: Any = np.int64(0)
-    mixed = 0.0
+    mixed, tied = 0.0, len(H) > 0
     previous = keys[0] | _ONE  # not the end of a group's other items
     ends = n - n % 4
     for i in range(0, ends, 4):
         k0, k1, k2, k3 = keys[i], keys[i + 1], keys[i + 2], keys[i + 3]
-        if (previous ^ k0) == _ONE or (k0 ^ k1) == _ONE or (k1 ^ k2) == _ONE or (k2 ^ k3) == _ONE:
+        if tied and ((previous ^ k0) == _ONE or (k0 ^ k1) == _ONE or (k1 ^ k2) == _ONE or (k2 ^ k3) == _ONE):
             before = found
             for j in range(i, i + 4):
                 if j and (keys[j - 1] ^ keys[j]) == _ONE:
@@ -318,7 +319,7 @@ def sum_of_precisions(keys: np.ndarray, inverse: np.ndarray, H: np.ndarray) -> f
         d += (found * r3) * inverse[i + 3]
         previous = k3
     for i in range(ends, n):
-        if i and (keys[i - 1] ^ keys[i]) == _ONE:
+        if tied and i and (keys[i - 1] ^ keys[i]) == _ONE:
             mixed += _tie_correction(keys, i, found, inverse, H)
         r = np.int64(keys[i] & _ONE)
         found += r

@@ -11,17 +11,14 @@ import numpy as np
 
 from cmrbench.core.errors import DataError, UnknownNameError, UsageError
 from cmrbench.core.hashing import digest, digest_arrays
-from cmrbench.metrics.api import DISTANCES
+from cmrbench.metrics.api import DISTANCES, RELEVANCES
 from cmrbench.metrics.checks import matrix
 from cmrbench.metrics.curve import Curve
 from cmrbench.metrics.engine import BLOCK_BYTES, check_wanted, listed
 from cmrbench.metrics.metric import Metric
 from cmrbench.metrics.ranking import Needs
-from cmrbench.metrics.relevance import Relevance, from_instances, from_labels
+from cmrbench.metrics.relevance import Relevance
 from cmrbench.metrics.scores import Scores, given, pack_codes
-
-RELEVANCE = {"label": from_labels, "instance": from_instances}
-"""Ways to say what is relevant, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +78,8 @@ class Task:
         n_gallery : int
             Gallery items in all shards together.
         distance : str
-            ``"cosine"``, ``"euclidean"``, ``"inner"``, ``"hamming"``, or ``"given"``: a shard then holds its columns of
-            the scores.
+            ``"cosine"``, ``"euclidean"``, ``"inner"``, ``"hamming"``, ``"asymmetric"``, or ``"given"``: a shard then
+            holds its columns of the scores.
         relevance : str
             ``"label"`` or ``"instance"``.
         metrics, curves : str, Metric or Curve, or several
@@ -98,7 +95,7 @@ class Task:
             If a name is unknown, a metric does not go with the distance, or its gains are graded.
         """
         wanted, drawn = listed(metrics, Metric), listed(curves, Curve)
-        for what, name, known in (("distance", distance, (*DISTANCES, "given")), ("relevance", relevance, RELEVANCE)):
+        for what, name, known in (("distance", distance, (*DISTANCES, "given")), ("relevance", relevance, RELEVANCES)):
             if name not in known:
                 raise UnknownNameError(what, name, known)
         for what, number in (("n_gallery", n_gallery), ("block_bytes", block_bytes)):
@@ -107,7 +104,7 @@ class Task:
         if (query is None) != (distance == "given"):
             raise UsageError("query must be None for the distance given, and an array for every other")
         labels = np.asarray(query_labels)
-        RELEVANCE[relevance](labels, labels)  # for its checks, of the query side alone
+        RELEVANCES[relevance](labels, labels)  # for its checks, of the query side alone
         values = None if query is None else matrix(query, "query")
         if values is not None and len(values) != len(labels):
             raise DataError(f"query labels are for {len(labels)} items, but query holds {len(values)}")
@@ -132,7 +129,7 @@ class Task:
     @property
     def needs(self) -> Needs:
         """What the metrics need to know of every ranking."""
-        return Needs.of(self.metrics, self.curves, self.n)
+        return Needs.of(self.metrics, self.curves, self.n).stable_by_groups(self.n)
 
     @property
     def passes(self) -> int:
@@ -151,7 +148,7 @@ class Task:
         if shard.stop > self.n:
             raise DataError(f"a shard ends with item {shard.stop - 1}, but the gallery has {self.n} items")
         try:
-            return RELEVANCE[self.relevance](self.labels[self.rows], shard.labels)
+            return RELEVANCES[self.relevance](self.labels[self.rows], shard.labels)
         except DataError as error:
             raise DataError(_placed(error, shard.start)) from error
 
