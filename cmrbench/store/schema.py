@@ -63,7 +63,7 @@ RECORD_FIELDS: list[tuple[str, pa.DataType, str]] = [
     ("chance", pa.float64(), "the same metric under a random ranking"),
     ("n_query", pa.int64(), "queries"),
     ("n_gallery", pa.int64(), "gallery items"),
-    ("flags", pa.list_(pa.string()), "label-reading, learned-codes, test-selected"),
+    ("flags", pa.list_(pa.string()), "label-reading, learned-codes, test-selected, span"),
     ("per_query", pa.list_(pa.float64()), "value of every query (headline metric only)"),
 ]
 
