@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cmrbench.core.errors import UsageError
+from cmrbench.core.errors import UnknownNameError, UsageError
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -29,6 +29,21 @@ def integers(text: str | None, option: str) -> tuple[int, ...]:
         return tuple(int(p) for p in names(text, option))
     except ValueError as error:
         raise UsageError(f"{option} {text!r}: expected whole numbers separated by commas, such as 16,32") from error
+
+
+def replays(text: str | None, option: str = "--replay") -> dict[str, tuple[str, int | None]]:
+    """``"ucch,ucch@50"`` as ``{"ucch": ("ucch", None), "ucch@50": ("ucch", 50)}``: names and cut-offs of replays."""
+    from cmrbench.metrics.replays import REPLAYS
+
+    found: dict[str, tuple[str, int | None]] = {}
+    for part in names(text, option):
+        name, at, k = part.partition("@")
+        if name not in REPLAYS:
+            raise UnknownNameError("replay", name, REPLAYS)
+        if at and not re.fullmatch(r"[0-9]{1,9}", k):
+            raise UsageError(f"{option} {part!r}: expected a name, or a name and a cut-off such as {name}@50")
+        found[part] = name, int(k) if at else None
+    return found
 
 
 def metric_name(text: str) -> str:
@@ -124,6 +139,13 @@ def complete_retrievals(incomplete: str) -> Iterator[str]:
     from cmrbench.retrieval import STRATEGIES
 
     yield from _continue(incomplete, list(STRATEGIES))
+
+
+def complete_replays(incomplete: str) -> Iterator[str]:
+    """Replays of released code that go on from the last name of a comma-separated list."""
+    from cmrbench.metrics.replays import REPLAYS
+
+    yield from _continue(incomplete, list(REPLAYS))
 
 
 def _continue(incomplete: str, known: Sequence[str] | dict[str, Any]) -> Iterator[str]:

@@ -14,11 +14,17 @@ from cmrbench.core.errors import DataError, UsageError
 SUFFIXES = (".npy", ".npz", ".csv", ".txt")
 
 
-def load_array(path: Path) -> np.ndarray:
+def load_array(path: Path, mapped: bool = False) -> np.ndarray:
     """The array in a file.
 
     Text files hold one row a line, separated by commas (.csv) or white space (.txt), without a header, and always
     give two dimensions.
+
+    Parameters
+    ----------
+    path : Path
+    mapped : bool
+        Leave the numbers of a .npy file on disk until they are used (a memory map). Other files are read whole.
 
     Raises
     ------
@@ -34,7 +40,7 @@ def load_array(path: Path) -> np.ndarray:
         raise DataError(f"{path}: no such file")
     try:
         if suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
+            return np.asarray(np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False))
         if suffix == ".npz":
             return _only_array(path)
         with warnings.catch_warnings():
@@ -42,20 +48,22 @@ def load_array(path: Path) -> np.ndarray:
             return np.loadtxt(path, delimiter="," if suffix == ".csv" else None, ndmin=2)
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         reason = str(error).split("\n")[0].rstrip(".") or type(error).__name__
-        if "pickle" in reason:  # numpy's advice is an option that is not offered here
+        if "pickle" in reason or "Python objects" in reason:  # numpy's advice is an option that is not offered here
             reason = "damaged, or pickled Python objects; write a numeric array with numpy.save"
         raise DataError(f"{path}: cannot be read as an array ({reason})") from error
 
 
-def load_labels(path: Path) -> np.ndarray:
-    """Labels in a file; a text file with one column holds class numbers."""
-    array = load_array(path)
+def load_labels(path: Path, mapped: bool = False) -> np.ndarray:
+    """Labels in a file, read as by `load_array`; a text file with one column holds class numbers."""
+    array = load_array(path, mapped)
     text = path.suffix.lower() in (".csv", ".txt")
     return array[:, 0] if text and array.ndim == 2 and array.shape[1] == 1 else array
 
 
-def load_instances(path: Path) -> np.ndarray:
+def load_instances(path: Path, mapped: bool = False) -> np.ndarray:
     """Instance ids in a file: strings, one a line, in .csv and .txt; strings or whole numbers in .npy and .npz.
+
+    Arrays are read as by `load_array`; whole numbers that are stored as floats are held in memory in any case.
 
     Raises
     ------
@@ -63,7 +71,7 @@ def load_instances(path: Path) -> np.ndarray:
         As `load_array`; or if a text file has an empty line, or a line of a .csv file more than one column.
     """
     if path.suffix.lower() not in (".csv", ".txt"):
-        array = load_array(path)
+        array = load_array(path, mapped)
         whole = array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.floor(array)).all()
         return array.astype(np.int64) if whole and (np.abs(array) <= 2**53).all() else array
     if not path.is_file():

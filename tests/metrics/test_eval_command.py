@@ -10,9 +10,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from cmrbench import metrics
 from cmrbench.cli.eval import evaluate_command
 from cmrbench.core.errors import CmrbenchError
-from cmrbench.metrics import api, evaluate, evaluate_arrays
+from cmrbench.metrics import evaluate, evaluate_arrays
 
 app = typer.Typer()
 app.command()(evaluate_command)
@@ -304,7 +305,7 @@ def test_a_file_that_cannot_be_written_is_one_sentence(files, tmp_path):
 
 def test_threads_reach_the_engine_and_change_nothing(files, monkeypatch):
     given = []
-    monkeypatch.setattr(api, "evaluate", lambda *a, **o: given.append(a[4]) or evaluate(*a, **o))
+    monkeypatch.setattr(metrics, "evaluate", lambda *a, **o: given.append(o["threads"]) or evaluate(*a, **o))
     one, four = (call(files, "--threads", n, "--json").stdout for n in ("1", "4"))
     assert given == [1, 4]
     assert one == four
@@ -321,7 +322,7 @@ def test_bad_curves_are_refused(files, curve, words):
 
 def test_the_device_reaches_the_engine(files, monkeypatch):
     given = []
-    monkeypatch.setattr(api, "evaluate", lambda *a, **o: given.append(o.pop("device")) or evaluate(*a, **o))
+    monkeypatch.setattr(metrics, "evaluate", lambda *a, **o: given.append(o.pop("device")) or evaluate(*a, **o))
     call(files, "--device", "cpu", "--json")
     call(files, "--json")
     assert given == ["cpu", None]
