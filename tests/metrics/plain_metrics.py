@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 
@@ -51,7 +50,8 @@ def graded_ndcg(grades: tuple[int, ...], gain: str, k: int | None) -> float:
     return dcg(grades, gain, k) / best if best else 0.0
 
 
-def interpolated(found: Sequence[Fraction], R: int, levels: int) -> list[float]:
+@cache
+def interpolated(found: tuple[Fraction, ...], R: int, levels: int) -> list[float]:
     """Best precision at each level of recall or above; `found`: (expected) relevant items within 1, 2, ... items."""
     if not R:
         return [0.0] * levels

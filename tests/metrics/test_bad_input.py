@@ -11,8 +11,6 @@ import pytest
 from cmrbench.core.errors import CmrbenchError, DataError, UnknownNameError, UsageError
 from cmrbench.metrics import Curve, Metric, evaluate, evaluate_arrays, from_instances, from_labels, given, hamming
 
-pytestmark = pytest.mark.usefixtures("way")
-
 ONES = np.ones((4, 3))
 NAMES = np.array([0, 1, 0, 1])
 CODES = np.array([[1, -1, 1], [1, 1, 1], [-1, -1, 1], [1, -1, -1]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -20,10 +21,11 @@ from cmrbench.metrics.ranking import Needs
 pytestmark = pytest.mark.usefixtures("way")
 
 
-def counted(rankings: list[tuple[int, ...]]) -> list[Fraction]:
+@cache
+def counted(rankings: tuple[tuple[int, ...], ...]) -> tuple[Fraction, ...]:
     """Expected relevant items within the first 1, 2, ... of equally likely rankings."""
     found = [sum(column) for column in zip(*rankings, strict=True)]
-    return [Fraction(x, len(rankings)) for x in itertools.accumulate(found)]
+    return tuple(Fraction(x, len(rankings)) for x in itertools.accumulate(found))
 
 
 @pytest.mark.parametrize("n", range(1, 8))
@@ -35,7 +37,7 @@ def test_every_order_of_up_to_seven_items(n):
     curves = [Curve("PR", 11, ties=ties) for ties in TIES]
     for ties in TIES:
         found = [
-            counted(orders(cases[i]) if ties == "expected" else [by_rule(scores[i], relevant[i], ties)])
+            counted(tuple(orders(cases[i])) if ties == "expected" else (by_rule(scores[i], relevant[i], ties),))
             for i in range(len(cases))
         ]
         (ranked,) = ranked_by(given(scores), relevance_of(relevant), Needs.of([], curves, n))
@@ -57,7 +59,7 @@ def of_queries(name: str, scores: np.ndarray, found: np.ndarray) -> np.ndarray:
         order = np.argsort(-s, kind="stable")
         at = np.cumsum(relevant[order]).tolist()
         if curve.kind == "PR":
-            rows.append(interpolated([Fraction(x) for x in at], at[-1], curve.levels or 0))
+            rows.append(interpolated(tuple(map(Fraction, at)), at[-1], curve.levels or 0))
         else:
             divisor = np.arange(1, n + 1) if curve.kind == "P" else max(at[-1], 1)
             rows.append((np.array(at) / divisor)[: curve.k])

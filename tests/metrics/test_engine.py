@@ -128,7 +128,7 @@ def test_chance_of_a_lookup_is_that_of_as_many_items():
     names = [f"{kind}@H{radius}{mean}" for kind in "PR" for radius in (0, 2, 6) for mean in ("", "[with_hits]")]
     chance = evaluate(hamming(q, g), from_labels(ql, gl), names).chance
     draws = [
-        evaluate(hamming(q, g), from_labels(ql, rng.permutation(gl)), names) for _ in range(1500)
+        evaluate(hamming(q, g), from_labels(ql, rng.permutation(gl)), names) for _ in range(400)
     ]  # any labels for the items within the radius
     for name in names:
         values = np.nan_to_num([d.values[name] for d in draws])
@@ -223,7 +223,7 @@ def test_memory_stays_within_the_budget(relevant, rules):
     assert peak < budget + (1 << 20)
 
 
-@pytest.mark.parametrize(("n_query", "n", "C"), [(300, 4000, 10), (6_000, 10, 300)])
+@pytest.mark.parametrize(("n_query", "n", "C"), [(300, 4000, 10), (3_000, 10, 300)])
 @pytest.mark.parametrize(
     "wanted",
     [

@@ -12,7 +12,7 @@ from plain_metrics import codes_of, graded_ndcg
 from cmrbench.core.errors import UsageError
 from cmrbench.metrics import MEANS, TIES, Metric, evaluate, from_instances, from_labels, given, hamming
 
-pytestmark = pytest.mark.usefixtures("way")
+both_ways = pytest.mark.usefixtures("way")  # by scores alone, numpy does it anyway
 
 GAINS = ("shared", "exp_shared")
 
@@ -37,7 +37,7 @@ class Ties:
         rng = np.random.default_rng(seed)
         self.grades, n = rng.permutation(grades), len(grades)
         self.rankings = sorted(set(itertools.permutations(grades)))
-        rows, every = np.array(self.rankings), range(len(self.rankings))
+        rows, number_of = np.array(self.rankings), {ranking: i for i, ranking in enumerate(self.rankings)}
         scores, weights = [], {rule: [] for rule in TIES}
         for group in cuts(n):
             kinds = np.sort(group * 4 + rows, axis=1)  # what the groups hold, whatever the order inside
@@ -53,40 +53,51 @@ class Ties:
                 for rule in TIES[1:]:
                     place = {"stable": np.arange(n), "optimistic": -self.grades, "pessimistic": self.grades}[rule]
                     ranking = tuple(self.grades[np.lexsort((place, -score))].tolist())
-                    weights[rule].append(np.array([self.rankings[j] == ranking for j in every], dtype=float))
+                    weights[rule].append(np.arange(len(rows)) == number_of[ranking])
         self.scores = np.array(scores)
         self.weights = {rule: np.array(w) for rule, w in weights.items()}
 
-    def mean(self, rule: str, values: list[float]) -> np.ndarray:
-        """Expectation of a value of rankings for every way to tie the items."""
-        return self.weights[rule] @ values
+
+@both_ways
+@pytest.mark.parametrize("n", range(1, 5))
+@pytest.mark.parametrize("by", ["scores", "codes"])
+def test_every_order_of_a_few_items_with_grades_up_to_three(n, by):
+    compare_every_order(n, by, [*range(1, n + 2), None], MEANS)
 
 
-@pytest.mark.parametrize(("n", "by"), [*((n, "scores") for n in range(1, 7)), *((n, "codes") for n in range(1, 6))])
-def test_every_order_of_up_to_six_items_with_grades_up_to_three(n, by):
+@pytest.mark.parametrize("n", [5, 6])
+def test_every_order_of_up_to_six_items_with_grades_up_to_three(n):
+    compare_every_order(n, "scores", [*range(1, n + 1), None], ("all",))
+
+
+def compare_every_order(n: int, by: str, cut_offs: list[int | None], means: tuple[str, ...]) -> None:
+    """The engine against all rankings, for every way to tie n items, their grades, cut-off, rule and gain."""
     rules = [ties for ties in TIES if by == "scores" or ties != "stable"]  # with stable, codes are sorted like scores
-    metrics = [
-        Metric("NDCG", k, mean=mean, ties=ties, gain=gain)
-        for k, mean, ties, gain in itertools.product([*range(1, n + 2), None], MEANS, rules, GAINS)
-        if n < 5 or (mean == "all" and k != n + 1)
-    ]
     for grades in itertools.combinations_with_replacement(range(4), n):
         ties = Ties(grades)
         query = np.ones((len(ties.scores), 3), dtype=np.uint8)
         task = given(ties.scores) if by == "scores" else hamming(*codes_of(ties.scores))
-        result = evaluate(task, from_labels(query, labels_of(ties.grades)), metrics)
-        for m in metrics:
-            total = ties.mean(m.ties, [graded_ndcg(ranking, m.gain, m.k) for ranking in ties.rankings])
-            weight = np.ones(len(total))
-            if m.mean == "with_relevant":
-                weight *= any(grades)
-            elif m.mean == "with_hits":
-                weight = ties.mean(m.ties, [float(any(ranking[: m.k])) for ranking in ties.rankings])
-            expected = np.divide(total, weight, out=np.full(len(total), np.nan), where=weight > 0)
-            name = str(m)
-            np.testing.assert_allclose(result.per_query[name], expected, rtol=0, atol=1e-12, err_msg=name)
-            mean = total.sum() / weight.sum() if weight.any() else np.nan
-            assert result.values[name] == pytest.approx(mean, abs=1e-12, nan_ok=True), name
+        parts = list(itertools.product(cut_offs, means, GAINS))
+        plain = np.array([[graded_ndcg(ranking, gain, k) for k, _, gain in parts] for ranking in ties.rankings])
+        hits = np.array([[_counts(ranking, k, mean) for k, mean, _ in parts] for ranking in ties.rankings])
+        metrics = {
+            rule: [Metric("NDCG", k, mean=mean, ties=rule, gain=gain) for k, mean, gain in parts] for rule in rules
+        }
+        result = evaluate(task, from_labels(query, labels_of(ties.grades)), itertools.chain(*metrics.values()))
+        for rule in rules:
+            names = [str(m) for m in metrics[rule]]
+            total, weight = ties.weights[rule] @ plain, ties.weights[rule] @ hits
+            expected = np.divide(total, weight, out=np.full(total.shape, np.nan), where=weight > 0)
+            got = np.stack([result.per_query[name] for name in names], axis=1)
+            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12, err_msg=f"{grades} {names}")
+            sums = weight.sum(axis=0)
+            mean = np.divide(total.sum(axis=0), sums, out=np.full(len(sums), np.nan), where=sums > 0)
+            np.testing.assert_allclose([result.values[name] for name in names], mean, rtol=0, atol=1e-12)
+
+
+def _counts(ranking: tuple[int, ...], k: int | None, mean: str) -> float:
+    """Whether a ranking is in a mean."""
+    return float({"all": True, "with_relevant": any(ranking), "with_hits": any(ranking[:k])}[mean])
 
 
 def plain(scores: np.ndarray, grades: np.ndarray, gain: str, k: int) -> float:
@@ -117,6 +128,7 @@ def test_any_number_of_labels(C):
         assert result.per_query[name][1] == 0
 
 
+@both_ways
 def test_with_one_label_an_item_every_gain_is_the_binary_one():
     rng = np.random.default_rng(0)
     scores, ql, gl = rng.integers(0, 9, (20, 50)).astype(float), rng.integers(0, 6, 20), rng.integers(0, 5, 50)
@@ -132,6 +144,7 @@ def test_with_one_label_an_item_every_gain_is_the_binary_one():
                     assert one == pytest.approx(other, abs=1e-12, nan_ok=True), (part, str(m))
 
 
+@both_ways
 def test_distances_of_codes_are_ranked_like_scores():
     rng = np.random.default_rng(1)
     q, g = (np.where(rng.random((n, 10)) < 0.5, -1, 1) for n in (15, 60))
@@ -143,6 +156,7 @@ def test_distances_of_codes_are_ranked_like_scores():
         np.testing.assert_allclose(codes.per_query[name], scores.per_query[name], rtol=0, atol=1e-12)
 
 
+@both_ways
 def test_chance_is_what_random_orders_give():
     rng = np.random.default_rng(2)
     draws, ql, gl = 3000, rng.random((5, 4)) < 0.5, rng.random((20, 4)) < 0.4
@@ -181,6 +195,7 @@ def test_deep_rankings_lose_no_digits():
         assert result.values[name] == pytest.approx(math.fsum(share[:k] * discount[:k]) / best, abs=1e-12)
 
 
+@both_ways
 def test_gains_that_no_number_holds_are_refused():
     labels = np.ones((2, 1030), dtype=np.uint8)
     task = given(np.ones((2, 2))), from_labels(labels, labels)
