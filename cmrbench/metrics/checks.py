@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cmrbench.core.errors import DataError
+from cmrbench.core.errors import DataError, UsageError
 from cmrbench.metrics.rows import some_rows
 
 
@@ -15,9 +15,26 @@ def first_row(bad: np.ndarray) -> int:
     return int(np.argmax(bad.reshape(len(bad), -1).any(axis=1)))
 
 
+def check_positive(**numbers: int) -> None:
+    """Refuse what is not a whole number from 1 up; each is named as the option that it is."""
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int | np.integer):
+            raise UsageError(f"{name} must be a whole number from 1 up, got {number!r}")
+        if number <= 0:
+            raise UsageError(f"{name} must be positive, got {number}")
+
+
+def as_array(values: Any, name: str) -> np.ndarray:
+    """`values` as an array, if its rows are of one length."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"{name} cannot be made an array: {error}") from None
+
+
 def matrix(array: Any, name: str) -> np.ndarray:
     """`array` as a 2-d numeric array with at least one row and column, all of it finite."""
-    values = np.asarray(array)
+    values = as_array(array, name)
     if values.dtype.kind not in "biuf":
         raise DataError(f"{name} must hold numbers, got dtype {values.dtype}")
     if values.ndim != 2:

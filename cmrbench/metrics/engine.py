@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from cmrbench.core.errors import DataError, UsageError
+from cmrbench.metrics.checks import check_positive
 from cmrbench.metrics.compiled import compiled_blocks
 from cmrbench.metrics.curve import Curve
 from cmrbench.metrics.device import check_device, torch_blocks
@@ -66,9 +67,7 @@ def evaluate(
     wanted, drawn = listed(metrics, Metric), listed(curves, Curve)
     n_query, n = check_task(scores, relevance)
     check_wanted(wanted, drawn, scores.levels)
-    for name, number in (("block_bytes", block_bytes), ("threads", threads)):
-        if number <= 0:
-            raise UsageError(f"{name} must be positive, got {number}")
+    check_positive(block_bytes=block_bytes, threads=threads)
     check_device(device)
 
     gathered = Gathered(wanted, drawn, n_query, n)
@@ -102,6 +101,13 @@ def ranked_by(
 
 def check_task(scores: Scores, relevance: Relevance) -> tuple[int, int]:
     """Number of queries and gallery items of scores and relevance that go together."""
+    for value, kind, example in (
+        (scores, Scores, "cosine(query, gallery)"),
+        (relevance, Relevance, "from_labels(query_labels, gallery_labels)"),
+    ):
+        if not isinstance(value, kind):
+            name = kind.__name__
+            raise UsageError(f"{name.lower()} must be {name}, such as {example}, got {type(value).__name__}")
     if scores.shape != relevance.shape:
         raise DataError(
             f"the representations are of {scores.shape[0]} queries and {scores.shape[1]} gallery items, "
@@ -134,5 +140,13 @@ def check_wanted(metrics: Sequence[Metric], curves: Sequence[Curve], levels: int
 
 def listed(wanted: Iterable[T | str] | T | str, kind: type[T]) -> list[T]:
     """Metrics or curves, each once and in order, from one or several values or names."""
-    several = [wanted] if isinstance(wanted, str | Metric | Curve) else list(wanted)
-    return list(dict.fromkeys(kind.parse(one) if isinstance(one, str) else one for one in several))
+    what = kind.__name__.lower()
+    if isinstance(wanted, str | Metric | Curve):
+        wanted = [wanted]
+    elif not isinstance(wanted, Iterable):
+        raise UsageError(f"{what}s must be names or {kind.__name__} values, got {wanted!r}")
+    several = [kind.parse(one) if isinstance(one, str) else one for one in wanted]
+    for one in several:
+        if not isinstance(one, kind):
+            raise UsageError(f"a {what} must be a name or a {kind.__name__}, got {one!r}")
+    return list(dict.fromkeys(several))

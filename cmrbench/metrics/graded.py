@@ -106,6 +106,7 @@ def _counted(scores: Scores, relevance: Relevance, rules: set[str], block_bytes:
             rows = slice(start, min(start + step, n_query))
             counts = np.zeros((rows.stop - start, levels, grades), dtype=np.int64)
             modules[0].graded_histograms(*task, start, rows.stop, grades, counts.reshape(len(counts), -1))
+            counts = counts[:, :, : 1 + int(np.flatnonzero(counts.any(axis=(0, 1)))[-1])]
             yield rows, counts.sum(axis=1), {ties: _Counted(counts, ties) for ties in rules}
 
     return blocks()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cmrbench.core.errors import DataError
-from cmrbench.metrics.checks import first_row
+from cmrbench.metrics.checks import as_array, first_row
 
 _AT_A_TIME = 1 << 20  # values that are looked at before they are packed
 
@@ -139,7 +139,7 @@ def from_instances(query_instances: Any, gallery_instances: Any) -> Relevance:
     ----------
     query_instances, gallery_instances : array of str or int, shape (n,)
     """
-    q, g = np.asarray(query_instances), np.asarray(gallery_instances)
+    q, g = as_array(query_instances, "query instances"), as_array(gallery_instances, "gallery instances")
     for name, ids in (("query instances", q), ("gallery instances", g)):
         if ids.ndim != 1 or not len(ids):
             raise DataError(f"{name} must be a 1-d array with at least one id, got shape {ids.shape}")
@@ -187,7 +187,7 @@ _BITS_OF_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).s
 
 def _numbers(labels: Any, name: str) -> np.ndarray:
     """Labels as an array of numbers with one or two dimensions."""
-    values = np.asarray(labels)
+    values = as_array(labels, name)
     if values.dtype.kind not in "biuf":
         raise DataError(f"{name} must hold whole numbers, got dtype {values.dtype}")
     if not values.size:

@@ -18,6 +18,7 @@ from types import MappingProxyType
 import numpy as np
 
 from cmrbench.core.errors import DataError, UnknownNameError, UsageError
+from cmrbench.metrics.checks import check_positive
 from cmrbench.metrics.metric import Metric
 from cmrbench.metrics.relevance import Relevance
 from cmrbench.metrics.scores import Scores
@@ -285,8 +286,7 @@ def _check(chosen: Replay, scores: Scores, relevance: Relevance, k: int | None, 
         raise UsageError(f"replay {chosen.name} takes no k, got {k}: its cut-off is {own}")
     if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k <= 0):
         raise UsageError(f"replay {chosen.name}: k must be a whole number from 1 up, got {k!r}")
-    if block_bytes <= 0:
-        raise UsageError(f"block_bytes must be positive, got {block_bytes}")
+    check_positive(block_bytes=block_bytes)
     if scores.shape != relevance.shape or 0 in scores.shape:
         raise DataError(
             f"replay {chosen.name}: scores and relevance must be of the same queries and gallery items, at least one "

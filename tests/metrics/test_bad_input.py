@@ -104,6 +104,16 @@ ARRAYS = {  # what evaluate_arrays is given in place of good arguments -> error,
     ),
     "no memory": ({"block_bytes": 0}, UsageError, "^block_bytes must be positive, got 0"),
     "memory below zero": ({"block_bytes": -5}, UsageError, "^block_bytes must be positive, got -5"),
+    "half a thread": ({"threads": 1.5}, UsageError, "^threads must be a whole number from 1 up, got 1.5"),
+    "threads, yes": ({"threads": True}, UsageError, "^threads must be a whole number from 1 up, got True"),
+    "memory as text": ({"block_bytes": "10"}, UsageError, "^block_bytes must be a whole number from 1 up, got '10'"),
+    "no metrics": ({"metrics": None}, UsageError, "^metrics must be names or Metric values, got None"),
+    "a number for a metric": ({"metrics": [5]}, UsageError, "^a metric must be a name or a Metric, got 5"),
+    "a curve for a metric": ({"metrics": Curve.parse("PR@11")}, UsageError, "^a metric must be a name or a Metric"),
+    "a metric for a curve": ({"curves": [Metric()]}, UsageError, "^a curve must be a name or a Curve"),
+    "no distance": ({"distance": None}, UnknownNameError, "distance"),
+    "ragged query": ({"query": [[1.0, 2.0], [1.0]]}, DataError, "^query cannot be made an array"),
+    "ragged labels": ({"gallery_labels": [[0, 1], [1]]}, DataError, "^gallery labels cannot be made an array"),
     "no threads": ({"threads": 0}, UsageError, "^threads must be positive, got 0"),
 }
 
@@ -222,3 +232,11 @@ def test_curves_by_radius_need_codes():
     with pytest.raises(UsageError, match="no metric"):
         evaluate(given(ONES), relevance, (), curves=())
     assert evaluate(hamming(CODES, CODES[:3]), relevance, (), curves="PR@H").curves.keys() == {"PR@H"}
+
+
+def test_scores_and_relevance_are_not_arrays():
+    relevance = from_labels(NAMES, NAMES)
+    with pytest.raises(UsageError, match=r"^scores must be Scores, such as cosine\(query, gallery\), got ndarray"):
+        evaluate(np.eye(4), relevance)
+    with pytest.raises(UsageError, match="^relevance must be Relevance, .*got ndarray"):
+        evaluate(given(np.eye(4)), np.eye(4))

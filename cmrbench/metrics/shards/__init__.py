@@ -35,7 +35,8 @@ from typing import Any
 
 import numpy as np
 
-from cmrbench.core.errors import DataError, UsageError
+from cmrbench.core.errors import DataError
+from cmrbench.metrics.checks import check_positive
 from cmrbench.metrics.curve import Curve
 from cmrbench.metrics.engine import BLOCK_BYTES
 from cmrbench.metrics.evaluation import Evaluation, Gathered
@@ -99,8 +100,8 @@ def evaluate_in_parts(
         curves=curves,
         block_bytes=block_bytes,
     )
-    if part_items is not None and part_items <= 0:
-        raise UsageError(f"part_items must be positive, got {part_items}")
+    if part_items is not None:
+        check_positive(part_items=part_items)
     parts = _Parts(task, gallery, gallery_labels, part_items)
     gathered = Gathered(task.metrics, task.curves, task.n_query, n)
     for rows in blocks(_state_bytes(task, parts), block_bytes // 2):

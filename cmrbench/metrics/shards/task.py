@@ -12,7 +12,7 @@ import numpy as np
 from cmrbench.core.errors import DataError, UnknownNameError, UsageError
 from cmrbench.core.hashing import digest, digest_arrays
 from cmrbench.metrics.api import DISTANCES, RELEVANCES
-from cmrbench.metrics.checks import matrix
+from cmrbench.metrics.checks import as_array, check_positive, matrix
 from cmrbench.metrics.curve import Curve
 from cmrbench.metrics.engine import BLOCK_BYTES, check_wanted, listed
 from cmrbench.metrics.metric import Metric
@@ -98,12 +98,10 @@ class Task:
         for what, name, known in (("distance", distance, (*DISTANCES, "given")), ("relevance", relevance, RELEVANCES)):
             if name not in known:
                 raise UnknownNameError(what, name, known)
-        for what, number in (("n_gallery", n_gallery), ("block_bytes", block_bytes)):
-            if number <= 0:
-                raise UsageError(f"{what} must be positive, got {number}")
+        check_positive(n_gallery=n_gallery, block_bytes=block_bytes)
         if (query is None) != (distance == "given"):
             raise UsageError("query must be None for the distance given, and an array for every other")
-        labels = np.asarray(query_labels)
+        labels = as_array(query_labels, "query labels")
         RELEVANCES[relevance](labels, labels)  # for its checks, of the query side alone
         values = None if query is None else matrix(query, "query")
         if values is not None and len(values) != len(labels):
