@@ -40,8 +40,11 @@ def replays(text: str | None, option: str = "--replay") -> dict[str, tuple[str, 
         name, at, k = part.partition("@")
         if name not in REPLAYS:
             raise UnknownNameError("replay", name, REPLAYS)
-        if at and not re.fullmatch(r"[0-9]{1,9}", k):
-            raise UsageError(f"{option} {part!r}: expected a name, or a name and a cut-off such as {name}@50")
+        if at and not REPLAYS[name].takes_k:
+            own = REPLAYS[name].cut or "the whole ranking"
+            raise UsageError(f"{option} {part!r}: {name} takes no cut-off; its own is {own}")
+        if at and not re.fullmatch(r"[1-9][0-9]{0,8}", k):
+            raise UsageError(f"{option} {part!r}: the cut-off must be a whole number from 1 up, as in {name}@50")
         found[part] = name, int(k) if at else None
     return found
 
