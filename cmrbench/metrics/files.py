@@ -24,7 +24,8 @@ def load_array(path: Path, mapped: bool = False) -> np.ndarray:
     ----------
     path : Path
     mapped : bool
-        Leave the numbers of a .npy file on disk until they are used (a memory map). Other files are read whole.
+        Leave the numbers of a .npy file on disk until they are used (a memory map). Other files, and those of another
+        machine's byte order, are read whole.
 
     Raises
     ------
@@ -40,7 +41,9 @@ def load_array(path: Path, mapped: bool = False) -> np.ndarray:
         raise DataError(f"{path}: no such file")
     try:
         if suffix == ".npy":
-            return np.asarray(np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False))
+            array = np.asarray(np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False))
+            # Passes over parts look at a number's bytes, so these must lie in this machine's order.
+            return array.astype(array.dtype.newbyteorder("="), copy=False)
         if suffix == ".npz":
             return _only_array(path)
         with warnings.catch_warnings():

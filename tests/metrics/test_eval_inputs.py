@@ -314,6 +314,14 @@ def test_a_gallery_in_parts_gives_the_same(files, monkeypatch, named):
     assert in_file[0].shape == (N_QUERY, 1 + len(whole))
 
 
+@pytest.mark.parametrize("options", [(), ("--in-parts",)])
+@pytest.mark.parametrize("changed", [lambda s: s.astype(">f4"), np.asfortranarray, lambda s: s.astype(">f8")])
+def test_scores_of_another_layout_are_the_same_scores(files, options, changed):
+    expected = told(call(files, "--json", **SCORES))
+    np.save(files / "s.npy", changed(np.load(files / "s.npy")))
+    assert told(call(files, "--json", *options, **SCORES)) == pytest.approx(expected, abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("options", "named", "words"),
     [
