@@ -11,7 +11,7 @@ import numpy as np
 from cmrbench.core.errors import DataError
 from cmrbench.metrics.checks import first_row, matrix, same_width
 from cmrbench.metrics.relevance import as_words, pack_bits, popcount
-from cmrbench.metrics.rows import distinct, with_norms
+from cmrbench.metrics.rows import distinct, some_rows, with_norms
 
 
 class Scores(ABC):
@@ -55,7 +55,8 @@ class _Given(Scores):
 
     @property
     def dtype(self) -> np.dtype:
-        return self.values.dtype if self.values.dtype.kind == "f" else np.dtype(np.int64)
+        own = self.values.dtype
+        return own.newbyteorder("=") if own.kind == "f" else np.dtype(np.int64)
 
     def block(self, start: int, stop: int) -> np.ndarray:
         return self.values[start:stop].astype(self.dtype, copy=False)
@@ -218,12 +219,15 @@ def given(scores: Any) -> Scores:
     values = matrix(scores, "scores")
     if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
         most = 2**63 - 1
-        bad = (values > most) | (values < -most) if values.dtype.kind == "i" else values > most
-        if bad.any():
-            row = first_row(bad)
-            raise DataError(
-                f"scores must lie within -(2**63 - 1) and 2**63 - 1, got {values[row][bad[row]][0]} in row {row}"
-            )
+        for some in some_rows(values):
+            part = values[some]
+            bad = (part > most) | (part < -most) if values.dtype.kind == "i" else part > most
+            if bad.any():
+                row = first_row(bad)
+                raise DataError(
+                    f"scores must lie within -(2**63 - 1) and 2**63 - 1, got {part[row][bad[row]][0]} "
+                    f"in row {some.start + row}"
+                )
     return _Given(values)
 
 

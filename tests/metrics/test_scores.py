@@ -8,9 +8,11 @@ import pytest
 from cmrbench.core.errors import DataError
 from cmrbench.metrics import (
     asymmetric,
+    compiled,
     cosine,
     euclidean,
     evaluate,
+    evaluate_in_parts,
     from_instances,
     from_labels,
     given,
@@ -271,3 +273,18 @@ def test_given_numbers_beyond_64_bits_are_refused():
     for bad in (np.array([[0, 2**63]], dtype=np.uint64), np.array([[0, -(2**63)]])):
         with pytest.raises(DataError, match="^scores must lie within"):
             given(bad)
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">i4", "<f8"])
+def test_given_scores_of_either_byte_order(dtype, monkeypatch):
+    rng = np.random.default_rng(0)
+    scores, labels = rng.integers(-50, 50, (4, 60)), rng.integers(0, 3, 60)
+    expected = evaluate(given(scores), from_labels([0, 1, 2, 0], labels), ["mAP@all", "mAP@7"]).values
+    for least in (0, 10**9):
+        monkeypatch.setattr(compiled, "LEAST_PAIRS", least)
+        found = evaluate(given(scores.astype(dtype)), from_labels([0, 1, 2, 0], labels), ["mAP@all", "mAP@7"])
+        assert found.values == pytest.approx(expected, abs=1e-12)
+    parts = evaluate_in_parts(
+        None, scores.astype(dtype), [0, 1, 2, 0], labels, distance="given", metrics="mAP@all", part_items=13
+    )
+    assert parts.values["mAP@all"] == pytest.approx(expected["mAP@all"], abs=1e-12)
