@@ -1,6 +1,7 @@
 """The evaluation engine against what the field uses, and against the machine.
 
     python -m benchmarks.engine [--only W1,W3,limits] [--repeats 5] [--queries N] [--peer-queries N] [--json FILE]
+                                [--markdown FILE]
 
 W1-W5: the engine and each peer in turn (A B A B) in this process, CPU seconds of one thread, medians. Slow peers are
 timed on one query and on some of the queries, and extrapolated in a straight line to all of them; the engine always
@@ -124,24 +125,39 @@ def machine() -> str:
     return ", ".join(parts)
 
 
+HEADERS = ("workload", "implementation", "seconds", "ratio", "peak MB", "value", "goal", "met", "note")
+NUMBERS = ("seconds", "ratio", "peak MB")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """What the table says in a row, under `HEADERS`."""
+    return (
+        row.workload,
+        row.implementation,
+        "" if row.seconds is None else f"{row.seconds:.3f}",
+        "" if row.ratio is None else f"{row.ratio:.2f}",
+        "" if row.peak_mb is None else f"{row.peak_mb:.0f}",
+        row.value,
+        row.goal,
+        {True: "yes", False: "MISSED", None: NOT_MEASURED if row.goal else ""}[row.met],
+        row.note,
+    )
+
+
 def table(rows: list[Row]) -> Table:
     made = Table(title="The evaluation engine", caption=machine())
-    for header in ("workload", "implementation", "seconds", "ratio", "peak MB", "value", "goal", "met", "note"):
-        made.add_column(header, justify="right" if header in ("seconds", "ratio", "peak MB") else "left")
+    for header in HEADERS:
+        made.add_column(header, justify="right" if header in NUMBERS else "left")
     for row in rows:
-        met = {True: "yes", False: "MISSED", None: NOT_MEASURED if row.goal else ""}[row.met]
-        made.add_row(
-            escape(row.workload),
-            escape(row.implementation),
-            "" if row.seconds is None else f"{row.seconds:.3f}",
-            "" if row.ratio is None else f"{row.ratio:.2f}",
-            "" if row.peak_mb is None else f"{row.peak_mb:.0f}",
-            escape(row.value),
-            row.goal,
-            met,
-            escape(row.note),
-        )
+        made.add_row(*map(escape, cells(row)))
     return made
+
+
+def markdown(rows: list[Row]) -> str:
+    """The table as Markdown, without notes."""
+    lines = [HEADERS[:-1], ["--:" if header in NUMBERS else "---" for header in HEADERS[:-1]]]
+    lines += [cells(row)[:-1] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def positive(text: str) -> int:
@@ -159,6 +175,7 @@ def main() -> int:
     parser.add_argument("--queries", type=positive, help="at most so many queries, for a trial; goals are for all")
     parser.add_argument("--peer-queries", type=positive, help="queries that every peer is timed on")
     parser.add_argument("--json", type=Path, help="write the rows into this file too")
+    parser.add_argument("--markdown", type=Path, help="write the table into this file too")
     options = parser.parse_args()
     chosen = options.only.split(",")
     if unknown := [name for name in chosen if name not in known]:
@@ -176,6 +193,8 @@ def main() -> int:
     if options.json:
         found = {"machine": machine(), "settings": asdict(settings), "rows": [asdict(row) for row in rows]}
         options.json.write_text(json.dumps(found, indent=1) + "\n")
+    if options.markdown:
+        options.markdown.write_text(markdown(rows))
     missed = [row for row in rows if row.met is False]
     print(f"{sum(row.met is True for row in rows)} goals met, {len(missed)} missed")
     return 1 if missed else 0

@@ -32,8 +32,8 @@ def as_array(values: Any, name: str) -> np.ndarray:
         raise DataError(f"{name} cannot be made an array: {error}") from None
 
 
-def matrix(array: Any, name: str) -> np.ndarray:
-    """`array` as a 2-d numeric array with at least one row and column, all of it finite."""
+def matrix(array: Any, name: str, finite: bool = True) -> np.ndarray:
+    """`array` as a 2-d numeric array with at least one row and column, all of it `finite` if that is looked at."""
     values = as_array(array, name)
     if values.dtype.kind not in "biuf":
         raise DataError(f"{name} must hold numbers, got dtype {values.dtype}")
@@ -41,13 +41,20 @@ def matrix(array: Any, name: str) -> np.ndarray:
         raise DataError(f"{name} must be 2-d, one row an item, got shape {values.shape}")
     if not values.size:
         raise DataError(f"{name} is empty: shape {values.shape}")
-    if values.dtype.kind == "f":
-        for some in some_rows(values):
-            with np.errstate(invalid="ignore", over="ignore"):
-                total = values[some].sum()  # finite only if all are
-            if not np.isfinite(total) and not (finite := np.isfinite(values[some])).all():
-                raise DataError(f"{name} holds NaN or infinity, first in row {some.start + first_row(~finite)}")
+    if finite:
+        check_finite(values, name)
     return values
+
+
+def check_finite(values: np.ndarray, name: str) -> None:
+    """Refuse NaN and infinity; the first row that holds one is named."""
+    if values.dtype.kind != "f":
+        return
+    for some in some_rows(values):
+        with np.errstate(invalid="ignore", over="ignore"):
+            total = values[some].sum()  # finite only if all are
+        if not np.isfinite(total) and not (finite := np.isfinite(values[some])).all():
+            raise DataError(f"{name} holds NaN or infinity, first in row {some.start + first_row(~finite)}")
 
 
 def same_width(query: np.ndarray, gallery: np.ndarray) -> None:

@@ -86,7 +86,8 @@ def _by_codes(
     """Rankings by Hamming distance: counts by distance and relevance, and ranks only for the rule ``stable``."""
     n_query, n = codes[0].shape[1], codes[1].shape[1]
     stable = needs.cuts.get("stable", 0)
-    rules, stable_ap = needs.rules - {"stable"}, "stable" in needs.ap
+    rules = set(needs.cuts) - {"stable"}
+    H = harmonics(n) if "expected" in needs.ap else None
     task = (*codes, words.query, words.gallery, words.shared)
     per_query = (_BYTES_PER_GROUP + BYTES_PER_RULE * len(rules)) * levels + _BYTES_PER_GROUP * stable
 
@@ -106,7 +107,11 @@ def _by_codes(
                 ranked.add(kernel.hamming_stable(*task, rows.start + i, flat[i], stable, found_at, *ranked.room))
             by_rule["stable"] = ranked.groups()
         ap = {}
-        if stable_ap:
+        if H is not None:
+            ap["expected"] = np.empty(len(flat))
+            kernel.expected_precisions(flat, H, ap["expected"])
+            ap["expected"] /= np.maximum(R, 1)
+        if "stable" in needs.ap:
             queries = range(rows.start, rows.stop)
             sums = [kernel.hamming_stable_precisions(*task, q, row) for q, row in zip(queries, flat, strict=True)]
             ap["stable"] = np.array(sums) / np.maximum(R, 1)
@@ -134,7 +139,7 @@ def _by_keys(
     step, part = plan.queries(block_bytes)
     for start in range(0, n_query, step):
         stop = min(start + step, n_query)
-        block = np.require(plan.block(start, stop), requirements=["C", "A", "W"])
+        block = plan.scores(start, stop, step)
         rank = partial(plan.rank, block, start)
         for first in range(start, stop, part):
             for rows, ranked in _shared_out(rank, first, min(first + part, stop), threads):
@@ -142,7 +147,6 @@ def _by_keys(
                     yield from ranked_blocks(scores, relevance, needs, block_bytes, rows.start, rows.stop)
                 else:
                     yield ranked
-        del block, rank
 
 
 class _Plan:
@@ -154,20 +158,32 @@ class _Plan:
         self.cuts = {rule: cut for rule, cut in needs.cuts.items() if rule != "stable"}
         self.stable = needs.cuts.get("stable", 0)
         self.tied = max(self.cuts.values(), default=0)
-        self.block, self.bounded, self.norms = scores.block, False, np.empty(0, scores.dtype)
-        self.scales = np.ones(scores.shape[0], scores.dtype)
+        self.block = scores.block
+        self.norms: np.ndarray | None = None
+        self.products: Products | None = None
+        self.held = np.empty((0, 0), scores.dtype)
         copies = 2  # one where gallery items are equal
         if isinstance(scores, Products) and scores.item is None:
             copies = 1
-            self.block = scores.products
+            self.products = scores
             if scores.norms is not None:  # dividing by them is left to the kernels
-                self.bounded, self.norms = True, scores.norms[1]
-                self.scales = 1 / scores.norms[0]
+                self.norms, self.scales = scores.norms[1], 1 / scores.norms[0]
         self.score_bytes = copies * key.itemsize * self.n  # of a query
         self.group_bytes = (_BYTES_PER_GROUP + BYTES_PER_RULE * len(self.cuts)) * self.tied
         self.group_bytes += (_BYTES_PER_GROUP + BYTES_PER_RULE) * self.stable
+        self.only_top = self.norms is not None and bool(self.cuts) and not (self.ap or self.stable)
+        if self.only_top:
+            self.labels = words.distinct()
         if self.ap:
             self.inverse, self.H = 1.0 / np.arange(1, self.n + 1), harmonics(self.n)
+
+    def scores(self, start: int, stop: int, most: int) -> np.ndarray:
+        """Scores of some queries, at `most` so many, that may be overwritten; products in memory that is used again."""
+        if self.products is None:
+            return np.require(self.block(start, stop), requirements=["C", "A", "W"])
+        if not len(self.held):
+            self.held = np.empty((min(most, stop - start), self.n), self.held.dtype)
+        return self.products.products(start, stop, self.held[: stop - start])
 
     def queries(self, block_bytes: int) -> tuple[int, int]:
         """Queries whose scores are computed at a time, and those of them that are ranked at a time.
@@ -187,14 +203,23 @@ class _Plan:
         ap = {rule: np.zeros(count) for rule in self.ap}
         tied, stable = _Rows(R, count * self.tied), _Rows(R, count * self.stable)
         keys, sorter = np.empty(self.n, self.key), _Sorter(self.kernel, self.key, self.n)
+        room = np.empty(self.kernel.TILE, block.dtype)
+        tile = room, room.view(self.key)
+        bits = block.view(self.key)
+        words = self.words.query, self.words.gallery, self.words.shared
         for i, query in enumerate(range(rows.start, rows.stop)):
-            row, labels = block[query - start], (self.words.query, self.words.gallery, self.words.shared, query)
-            scores = row, row.view(self.key), self.norms, self.scales[query]
-            if self.bounded and self.cuts and not (self.ap or self.stable):
-                R[i], ranked = sorter.first_of(scores, labels, self.tied, keys)
+            at, labels = query - start, (*words, query)
+            cosines = None if self.norms is None else (block[at], self.norms, self.scales[query], *tile)
+            if cosines is not None and self.only_top:
+                ranked = sorter.first_of_cosines(cosines, labels, self.tied, keys)
+                distinct = self.words.query, self.labels[0], self.words.shared, query
+                R[i] = self.kernel.count_relevant(distinct, self.labels[1], keys)
                 tied.add(self.kernel.write_groups(ranked, self.tied, False, *tied.room))
                 continue
-            R[i] = self.kernel.write_keys(scores, labels, self.bounded, keys)
+            if cosines is None:
+                R[i] = self.kernel.write_keys(bits[at], labels, keys)
+            else:
+                R[i] = self.kernel.write_cosine_keys(cosines, labels, keys)
             if R[i] < 0:
                 return None
             if "stable" in ap:
@@ -241,20 +266,17 @@ class _Sorter:
         ranked: np.ndarray = self.kernel.first_keys(keys, k, shift, *room, self.table)
         return ranked if len(ranked) else self.all(keys, shift)
 
-    def first_of(
-        self, scores: tuple[np.ndarray, ...], labels: tuple[Any, ...], k: int, keys: np.ndarray
-    ) -> tuple[int, np.ndarray]:
-        """Relevant items, and what `first` gives, of a query's bounded scores; `keys` is room for its keys."""
-        row, bits, norms, scale = scores
+    def first_of_cosines(
+        self, cosines: tuple[Any, ...], labels: tuple[Any, ...], k: int, keys: np.ndarray
+    ) -> np.ndarray:
+        """What `first` gives, of a query's cosines; `keys` is room for its keys."""
         room = self._room(k)
         if room is not None:
-            signed = row.view(f"i{row.itemsize}")
-            relevant, ranked = self.kernel.first_of_scores(scores, signed, labels, k, (keys, *room, self.table))
+            ranked: np.ndarray = self.kernel.first_of_cosines(cosines, labels, k, (keys, *room, self.table))
             if len(ranked):
-                return relevant, ranked
-            norms = norms[:0]  # they have divided
-        relevant = self.kernel.write_keys((row, bits, norms, scale), labels, True, keys)
-        return relevant, self.all(keys, 0)
+                return ranked
+        self.kernel.write_cosine_keys(cosines, labels, keys)
+        return self.all(keys, 0)
 
     def _room(self, k: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Room for the first k keys while they are looked for; None where it is as well to sort all."""

@@ -15,6 +15,7 @@ from cmrbench.metrics.scores import Scores
 from cmrbench.metrics.ties import Groups, average_precision, hit, measure, within_radius
 
 _BYTES_PER_PAIR = 80  # scores, order, ranked scores and flags
+_AT_A_TIME = 1 << 15  # pairs that are ranked at a time, from scores of more: they stay in the second-level cache
 BYTES_PER_RULE = 64  # tie groups of one rule where every item is relevant and no two are tied: the worst case
 
 WHOLE_AP = ("expected", "stable")
@@ -138,24 +139,33 @@ def ranked_blocks(
     n_query, n = scores.shape
     stop = n_query if stop is None else stop
     needs = needs.stable_by_groups(n)
-    rules = needs.rules
-    step = max(1, block_bytes // ((_BYTES_PER_PAIR + BYTES_PER_RULE * len(rules)) * n))
+    step = max(1, block_bytes // ((_BYTES_PER_PAIR + BYTES_PER_RULE * len(needs.rules)) * n))
+    few = max(1, _AT_A_TIME // n)
     for first in range(start, stop, step):
         last = min(first + step, stop)
-        block, relevant = scores.block(first, last), relevance.block(first, last)
-        R = relevant.sum(axis=1)
-        by_rule, ap, counts = {}, None, None
-        if "stable" in rules:
-            by_rule["stable"] = stable_groups(block, relevant)
-        if rules - {"stable"}:
-            if scores.levels is not None:
-                counts = counted(block, relevant, scores.levels)
-                tied: Groups | None = groups_of_counts(counts)
-            else:
-                tied, ap = _tied(block, relevant, R, needs)
-            if tied is not None:
-                by_rule |= {rule: tied.under(rule) for rule in rules - {"stable"}}
-        yield Ranked(slice(first, last), R, by_rule, {} if ap is None else {"expected": ap}, counts)
+        block = scores.block(first, last)
+        for begin in range(first, last, few):
+            rows = slice(begin, min(begin + few, last))
+            relevant = relevance.block(rows.start, rows.stop)
+            yield _ranked(rows, block[begin - first : rows.stop - first], relevant, scores.levels, needs)
+
+
+def _ranked(rows: slice, scores: np.ndarray, relevant: np.ndarray, levels: int | None, needs: Needs) -> Ranked:
+    """Rankings of some queries, given scores and relevance of all items."""
+    R = relevant.sum(axis=1)
+    rules = needs.rules
+    by_rule, ap, counts = {}, None, None
+    if "stable" in rules:
+        by_rule["stable"] = stable_groups(scores, relevant)
+    if rules - {"stable"}:
+        if levels is not None:
+            counts = counted(scores, relevant, levels)
+            tied: Groups | None = groups_of_counts(counts)
+        else:
+            tied, ap = _tied(scores, relevant, R, needs)
+        if tied is not None:
+            by_rule |= {rule: tied.under(rule) for rule in rules - {"stable"}}
+    return Ranked(rows, R, by_rule, {} if ap is None else {"expected": ap}, counts)
 
 
 def _tied(

@@ -31,6 +31,16 @@ class LabelWords:
     gallery: np.ndarray
     shared: bool
 
+    def distinct(self) -> tuple[np.ndarray, np.ndarray]:
+        """The distinct labels of the gallery, uint64 (words, distinct), and how many items have them."""
+        if len(self.gallery) == 1:
+            labels, counts = np.unique(self.gallery[0], return_counts=True)
+            return labels[None], counts
+        order = np.lexsort(self.gallery)
+        ranked = self.gallery[:, order]
+        first = np.flatnonzero(np.r_[True, (ranked[:, 1:] != ranked[:, :-1]).any(axis=0)])
+        return np.ascontiguousarray(ranked[:, first]), np.diff(first, append=len(order))
+
 
 class Relevance(ABC):
     """Which gallery items are relevant to which query."""

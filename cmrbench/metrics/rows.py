@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 _AT_A_TIME = 1 << 18  # values: small enough for the second-level cache
-_PREFIX = 16  # columns that tell rows apart in most arrays
+_PREFIX = 8  # columns that tell rows apart in most arrays
 
 
 def some_rows(array: np.ndarray, at_a_time: int = _AT_A_TIME) -> Iterator[slice]:
@@ -16,15 +16,18 @@ def some_rows(array: np.ndarray, at_a_time: int = _AT_A_TIME) -> Iterator[slice]
     return (slice(start, min(start + step, len(array))) for start in range(0, len(array), step))
 
 
-def with_norms(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def with_norms(rows: np.ndarray, check: Callable[[], object]) -> tuple[np.ndarray, np.ndarray]:
     """Rows and their Euclidean norms, float (n,); the norm of a zero row is 1.
 
     Rows so long or short that squares or products could overflow or vanish come back scaled, each by a power of two.
+    First `check` is called: numbers that are not finite show in the squares, and need not be looked for otherwise.
     """
-    squares = np.einsum("ij,ij->i", rows, rows)
+    with np.errstate(invalid="ignore", over="ignore"):
+        squares = np.einsum("ij,ij->i", rows, rows)
     most = np.ldexp(np.ones((), rows.dtype), np.finfo(rows.dtype).maxexp * 3 // 4)
     zero = squares == 0
     if not (squares <= most).all() or not (squares[~zero] >= 1 / most).all() or rows[zero].any():
+        check()
         rows = scaled(rows)
         squares = np.einsum("ij,ij->i", rows, rows)
         zero = squares == 0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cmrbench.core.errors import DataError
-from cmrbench.metrics.checks import first_row, matrix, same_width
+from cmrbench.metrics.checks import check_finite, first_row, matrix, same_width
 from cmrbench.metrics.relevance import as_words, pack_bits, popcount
 from cmrbench.metrics.rows import distinct, some_rows, with_norms
 
@@ -98,9 +98,9 @@ class Products(Scores):
         """That of the operands."""
         return self.query.dtype
 
-    def products(self, start: int, stop: int) -> np.ndarray:
+    def products(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
         """Products less the offset, of the queries from `start` up to `stop` with the distinct rows, before norms."""
-        products: np.ndarray = self.query[start:stop] @ self.gallery.T
+        products: np.ndarray = np.matmul(self.query[start:stop], self.gallery.T, out=out)
         if self.offset is not None:
             products -= self.offset
         return products
@@ -141,9 +141,10 @@ def cosine(query: Any, gallery: Any) -> Scores:
     Computed in float32, or in float64 if one of the arrays is float64 or wide integers. A query's scores come from one
     matrix product a block, so another block size can move their last bits.
     """
-    q, g = _pair(query, gallery)
+    q, g = _pair(query, gallery, finite=False)
     rows, item = distinct(g)
-    (q, q_norms), (rows, g_norms) = with_norms(q), with_norms(rows)
+    q, q_norms = with_norms(q, lambda: check_finite(q, "query"))
+    rows, g_norms = with_norms(rows, lambda: check_finite(g, "gallery"))
     return Products(q, rows, item, norms=(q_norms, g_norms))
 
 
@@ -237,8 +238,8 @@ def pack_codes(codes: np.ndarray, name: str) -> np.ndarray:
     def positive(some: slice) -> np.ndarray:
         part = codes[some]
         signs: np.ndarray = part == 1
-        bad = ~signs & (part != -1)
-        if bad.any():
+        if not (signs ^ (part == -1)).all():
+            bad = ~signs & (part != -1)
             row = first_row(bad)
             value = part[row][bad[row]][0]
             hint = "; write bits b as 2 b - 1, or name their number if they are packed"
@@ -272,8 +273,8 @@ def _packed(query: np.ndarray, gallery: np.ndarray, bits: int) -> tuple[np.ndarr
     return as_words(query), as_words(gallery)
 
 
-def _pair(query: Any, gallery: Any) -> tuple[np.ndarray, np.ndarray]:
-    q, g = matrix(query, "query"), matrix(gallery, "gallery")
+def _pair(query: Any, gallery: Any, finite: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    q, g = matrix(query, "query", finite), matrix(gallery, "gallery", finite)
     same_width(q, g)
     dtype = np.result_type(q, g, np.float32)  # float32 unless an array holds more digits
     return q.astype(dtype, copy=False), g.astype(dtype, copy=False)

@@ -157,8 +157,8 @@ def test_only_the_top_by_cosine(both, monkeypatch, dtype, labels, kind):
         ql, gl = rng.random((3, labels)) < 0.3, rng.random((9001, labels)) < 0.1
     _, module = compiled.kernels()
     used = []
-    kernel = module.first_of_scores
-    monkeypatch.setattr(module, "first_of_scores", lambda *a: used.append(a) or kernel(*a))
+    kernel = module.first_of_cosines
+    monkeypatch.setattr(module, "first_of_cosines", lambda *a: used.append(a) or kernel(*a))
     for k in (1, 5, 50, 400):
         before = len(used)
         agree(both(cosine(q, g), from_labels(ql, gl), [f"mAP@{k}", f"mAP@{k}[r]", f"hit@{k}", f"P@{k}[pessimistic]"]))

@@ -50,11 +50,13 @@ def hamming_histograms(
     n = g_codes.shape[1]
     keys = np.empty(TILE, np.uint16)
     words = keys.view(np.uint64)
-    tables = np.empty((8, counts.shape[1]), np.uint32)
-    for slab in range(0, n, SLAB):
+    tables = np.zeros((8, counts.shape[1]), np.uint32)
+    a, b, c, d = tables[0], tables[1], tables[2], tables[3]
+    e, f, g, h = tables[4], tables[5], tables[6], tables[7]
+    size = SLAB if n > 2 * SLAB else n  # what a query does once per slab is not worth it for a remainder
+    for slab in range(0, n, size):
         for query in range(start, stop):
-            tables[:] = 0
-            for first in range(slab, min(slab + SLAB, n), TILE):
+            for first in range(slab, min(slab + size, n), TILE):
                 last = min(first + TILE, n)
                 _distance_keys(q_codes, g_codes, q_labels, g_labels, shared, query, first, last, keys)
                 fours = (last - first) // 4
@@ -62,10 +64,38 @@ def hamming_histograms(
                 for i in range(4 * fours, last - first):
                     tables[0, keys[i]] += np.uint32(1)
             row = counts[query - start]
-            for table in range(8):
-                one = tables[table]
-                for i in range(len(row)):
-                    row[i] += one[i]
+            for i in range(len(row)):
+                row[i] += np.int64(a[i] + b[i] + c[i] + d[i] + e[i] + f[i] + g[i] + h[i])
+            tables[:] = 0
+
+
+@compiled
+def expected_precisions(counts: np.ndarray, H: np.ndarray, sums: np.ndarray) -> None:
+    """Expected sums of the precisions at all relevant items of rankings that are counts; AP times R.
+
+    The sum of S of `cmrbench.metrics.ties` over the distances, without an array of tie groups.
+
+    Parameters
+    ----------
+    counts : ndarray of int64, shape (rows, 2 * levels)
+        As `hamming_histograms` makes them.
+    H : ndarray of float64, shape (n + 1,)
+        The harmonic numbers.
+    sums : ndarray of float64, shape (rows,)
+        Where the sums go.
+    """
+    for row in range(len(counts)):
+        T, P, total = 0, 0, 0.0
+        for d in range(0, counts.shape[1], 2):
+            r = counts[row, d + 1]
+            t = counts[row, d] + r
+            if r:
+                h = H[T + t] - H[T] if t > 1 else 1.0 / (T + 1)
+                c = (r - 1) / max(t - 1, 1)
+                total += r / t * ((P + 1) * h + c * (t - (T + 1) * h))
+            T += t
+            P += r
+        sums[row] = total
 
 
 @compiled
@@ -84,13 +114,22 @@ def _distance_keys(
     key = keys[: last - first]
     code, label = g_codes[0, first:last], g_labels[0, first:last]
     c, own = q_codes[0, query], q_labels[0, query]
-    if shared:
-        for i in range(len(key)):
-            key[i] = np.uint16(2 * popcount(c ^ code[i]) + ((own & label[i]) != 0))
-    else:
-        for i in range(len(key)):
-            key[i] = np.uint16(2 * popcount(c ^ code[i]) + (own == label[i]))
-    for word in range(1, len(g_codes)):
+    if len(g_codes) == 1:
+        if shared:
+            for i in range(len(key)):
+                key[i] = np.uint16(2 * popcount(c ^ code[i]) + ((own & label[i]) != 0))
+        else:
+            for i in range(len(key)):
+                key[i] = np.uint16(2 * popcount(c ^ code[i]) + (own == label[i]))
+    else:  # two words at a time, where there are two
+        other, e = g_codes[1, first:last], q_codes[1, query]
+        if shared:
+            for i in range(len(key)):
+                key[i] = np.uint16(2 * (popcount(c ^ code[i]) + popcount(e ^ other[i])) + ((own & label[i]) != 0))
+        else:
+            for i in range(len(key)):
+                key[i] = np.uint16(2 * (popcount(c ^ code[i]) + popcount(e ^ other[i])) + (own == label[i]))
+    for word in range(2, len(g_codes)):
         code, c = g_codes[word, first:last], q_codes[word, query]
         for i in range(len(key)):
             key[i] += np.uint16(2 * popcount(c ^ code[i]))

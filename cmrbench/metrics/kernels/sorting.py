@@ -15,16 +15,13 @@ from cmrbench.metrics.kernels.jit import compiled
 _DIGIT = 11  # bits a radix pass sorts by
 TILE = 4096  # items whose scores, labels and keys are gone through at a time: they stay in the first-level cache
 _RUN = 64  # keys of which the smallest tells whether any is among the first
+_SLACK = 1e-6  # relative, above the rounding of a division and two products in single precision
+_LEAST = 1e-37  # above the numbers that lose digits for being small
 _ONE = np.uint64(1)  # beside a plain 1 an unsigned number would turn signed, and with another into a float
 
 
 @compiled
-def write_keys(
-    scores: tuple[np.ndarray, np.ndarray, np.ndarray, Any],
-    labels: tuple[np.ndarray, np.ndarray, bool, int],
-    bounded: bool,
-    keys: np.ndarray,
-) -> int:
+def write_keys(bits: np.ndarray, labels: tuple[np.ndarray, np.ndarray, bool, int], keys: np.ndarray) -> int:
     """Keys of one query's scores: ascending keys are descending scores, the lowest bit says what is relevant.
 
     A score's sign and magnitude as whole numbers take one bit too many to leave room for relevance. So the magnitudes
@@ -33,13 +30,10 @@ def write_keys(
 
     Parameters
     ----------
-    scores : tuple
-        Scores, float32 or float64 (n,), overwritten where there are norms; their bits, the same memory as unsigned
-        numbers; norms that the scores are to be divided by first, (n,) or (0,); a factor that comes with the norms.
+    bits : ndarray of uint32 or uint64, shape (n,)
+        Bits of float32 or float64 scores.
     labels : tuple
         Words of the queries and of the gallery, ``shared``, and the query's column.
-    bounded : bool
-        Whether no score is then beyond -2 and 2, so that magnitudes stay where they are.
     keys : ndarray of the dtype of `bits`, shape (n,)
         Where the keys go.
 
@@ -48,30 +42,55 @@ def write_keys(
     int
         Number of relevant items; -1 if the magnitudes are too far apart.
     """
-    values, bits, norms, scale = scores
     n = len(keys)
     top = np.uint64((1 << (8 * keys.itemsize - 2)) - 1)
-    offset = np.uint64(0)
-    if not bounded:
-        _divide(values, norms, scale)
-        offset, smallest = _magnitudes(bits, top)
-        if smallest < offset:
-            return -1
+    offset, smallest = _magnitudes(bits, top)
+    if smallest < offset:
+        return -1
     relevant = 0
     for first in range(0, n, TILE):
         some = slice(first, min(first + TILE, n))
-        if bounded:
-            _divide(values[some], norms[some], scale)
         _write_relevance(labels, some, keys[some])
         relevant += _add_scores(bits[some], top, offset, keys[some])
     return relevant
 
 
 @compiled
-def _divide(scores: np.ndarray, norms: np.ndarray, scale: Any) -> None:
-    """Divide scores by norms, if there are some, and multiply by a factor."""
-    for i in range(len(norms)):
-        scores[i] = scores[i] / norms[i] * scale
+def write_cosine_keys(
+    cosines: tuple[np.ndarray, np.ndarray, Any, np.ndarray, np.ndarray],
+    labels: tuple[np.ndarray, np.ndarray, bool, int],
+    keys: np.ndarray,
+) -> int:
+    """Keys of one query's cosines, whose magnitudes are below 2 and stay where they are.
+
+    Parameters
+    ----------
+    cosines : tuple
+        Products with the query, float32 or float64 (n,); norms (n,) that they are to be divided by, and the factor
+        they are then to be multiplied with; and room for `TILE` cosines, twice the same memory: as floats and as
+        unsigned whole numbers.
+    labels, keys
+        As in `write_keys`, and so is what is returned.
+    """
+    n = len(keys)
+    top = np.uint64((1 << (8 * keys.itemsize - 2)) - 1)
+    bits = cosines[4]
+    relevant = 0
+    for first in range(0, n, TILE):
+        some = slice(first, min(first + TILE, n))
+        _write_cosines(cosines, some)
+        _write_relevance(labels, some, keys[some])
+        relevant += _add_scores(bits[: some.stop - first], top, np.uint64(0), keys[some])
+    return relevant
+
+
+@compiled
+def _write_cosines(cosines: tuple[np.ndarray, np.ndarray, Any, np.ndarray, np.ndarray], some: slice) -> None:
+    """Cosines of some of the items, from the beginning of their room on."""
+    product, norm, scale, room = cosines[0][some], cosines[1][some], cosines[2], cosines[3]
+    cosine = room[: len(product)]
+    for i in range(len(product)):
+        cosine[i] = product[i] / norm[i] * scale
 
 
 @compiled
@@ -175,67 +194,82 @@ def first_keys(
 
 
 @compiled
-def first_of_scores(
-    scores: tuple[np.ndarray, np.ndarray, np.ndarray, Any],
-    signed: np.ndarray,
+def first_of_cosines(
+    cosines: tuple[np.ndarray, np.ndarray, Any, np.ndarray, np.ndarray],
     labels: tuple[np.ndarray, np.ndarray, bool, int],
     k: int,
     room: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
-) -> Any:
-    """What `write_keys` (of bounded scores) and `first_keys` find, in one go and without a key for every item.
+) -> np.ndarray:
+    """What `write_cosine_keys` and `first_keys` find, in one go and without a cosine and a key for every item.
 
-    Most runs of scores hold none of the first, and no keys are made of them. Above zero, the bits of scores are
-    ordered as the scores are, and below they are negative; so the largest of a run, as signed numbers, tells.
+    A run of items holds none of the first if no product reaches its norm times the k-th cosine so far. That is
+    compared with some slack, more than rounding can make up for, and cosines and keys tell what is left.
 
     Parameters
     ----------
-    scores, labels : tuple
-        As in `write_keys`.
-    signed : ndarray of int32 or int64, shape (n,)
-        The bits once more.
+    cosines, labels : tuple
+        As in `write_cosine_keys`.
     k : int
     room : tuple
         Room for `TILE` keys, and `buffer`, `spare` and `table` of `first_keys`.
 
     Returns
     -------
-    relevant : int
-        Number of relevant items.
-    keys : ndarray
+    ndarray
         As `first_keys` returns them.
     """
-    values, bits, norms, scale = scores
+    products, norms, scale, cosine, bits = cosines
     tile, buffer, spare, table = room
+    n = len(products)
     top = np.uint64((1 << (8 * tile.itemsize - 2)) - 1)
-    relevant: Any = np.int64(0)
     held, bound = 0, ~np.uint64(0)
-    limit = np.int64(0)  # of the bits, above zero; without a limit every run is looked at
-    limited = False
-    for first in range(0, len(values), TILE):
-        some = slice(first, min(first + TILE, len(values)))
-        key = tile[: some.stop - first]
-        _divide(values[some], norms[some], scale)
-        _write_relevance(labels, some, key)
-        for i in range(len(key)):
-            relevant += np.int64(key[i])
-        for start in range(first, some.stop, _RUN):
-            run = slice(start, min(start + _RUN, some.stop))
-            if limited:
-                word = signed[run]
-                largest = word[0]
-                for i in range(len(word)):
-                    largest = max(largest, word[i])
-                if largest < limit:
-                    continue
-            found = key[run.start - first : run.stop - first]
-            _add_scores(bits[run], top, np.uint64(0), found)
-            held, bound = _gather(found, k, held, bound, buffer)
-            if held < 0:
-                return relevant, buffer[:0]
-            place = bound >> _ONE
-            limited = place <= top
-            limit = np.int64(top - place)
-    return relevant, _first_of(buffer[:held], k, 0, spare, table)
+    cosine[0] = -np.inf
+    least = cosine[0]  # by way of memory, so that it is as wide as the products
+    for first in range(0, n, _RUN):
+        some = slice(first, min(first + _RUN, n))
+        product, norm = products[some], norms[some]
+        reaching = 0
+        for i in range(len(product)):
+            reaching += product[i] >= norm[i] * least
+        if not reaching:
+            continue
+        found = tile[: some.stop - first]
+        _write_cosines(cosines, some)
+        _write_relevance(labels, some, found)
+        _add_scores(bits[: len(found)], top, np.uint64(0), found)
+        held, lower = _gather(found, k, held, bound, buffer)
+        if held < 0:
+            return buffer[:0]
+        if lower != bound:
+            bound, place = lower, lower >> _ONE
+            bits[0] = top - place if place <= top else place - top
+            kth = (cosine[0] if place <= top else -cosine[0]) / scale
+            cosine[0] = kth - abs(kth) * _SLACK - _LEAST
+            least = cosine[0]
+    return _first_of(buffer[:held], k, 0, spare, table)
+
+
+@compiled
+def count_relevant(labels: tuple[np.ndarray, np.ndarray, bool, int], counts: np.ndarray, room: np.ndarray) -> int:
+    """Number of gallery items that are relevant to a query.
+
+    Parameters
+    ----------
+    labels : tuple
+        As in `write_keys`, but of the gallery only the distinct labels.
+    counts : ndarray of int64, shape (distinct,)
+        How many items have them.
+    room : ndarray
+        Room for `TILE` keys.
+    """
+    relevant = 0
+    for first in range(0, len(counts), TILE):
+        some = slice(first, min(first + TILE, len(counts)))
+        found, count = room[: some.stop - first], counts[some]
+        _write_relevance(labels, some, found)
+        for i in range(len(found)):
+            relevant += np.int64(found[i]) * count[i]
+    return relevant
 
 
 @compiled
