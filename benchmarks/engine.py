@@ -154,9 +154,9 @@ def table(rows: list[Row]) -> Table:
 
 
 def markdown(rows: list[Row]) -> str:
-    """The table as Markdown, without notes."""
-    lines = [HEADERS[:-1], ["--:" if header in NUMBERS else "---" for header in HEADERS[:-1]]]
-    lines += [cells(row)[:-1] for row in rows]
+    """The table as Markdown."""
+    lines = [HEADERS, ["--:" if header in NUMBERS else "---" for header in HEADERS]]
+    lines += [cells(row) for row in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
