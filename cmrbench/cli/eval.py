@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from cmrbench.cli import parsing
-from cmrbench.cli.eval_inputs import Inputs
-from cmrbench.cli.eval_output import Findings, print_json, print_tables, warn_of_ties, write_queries
 from cmrbench.core.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -99,6 +97,8 @@ def evaluate_command(
     ),
 ) -> None:
     """Evaluate your own embeddings, codes or scores: rank the gallery for every query and measure the rankings."""
+    from cmrbench.cli.eval_inputs import Inputs
+    from cmrbench.cli.eval_output import Findings, print_json, print_tables, warn_of_ties, write_queries
     from cmrbench.metrics import REPLAYS, Metric, evaluate
     from cmrbench.metrics import replay as replay_one
     from cmrbench.metrics.span import span_of

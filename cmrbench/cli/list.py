@@ -12,7 +12,6 @@ import typer
 
 from cmrbench.cli.console import console
 from cmrbench.core.errors import UsageError
-from cmrbench.core.runs import is_settled
 
 app = typer.Typer(help="List methods, datasets, suites or runs.", no_args_is_help=True)
 _JSON = typer.Option(False, "--json", help="Print JSON on standard output.")
@@ -129,6 +128,8 @@ def runs_command(results: Path = _RESULTS, as_json: bool = _JSON) -> None:
 
 def status_command(results: Path = _RESULTS, as_json: bool = _JSON) -> None:
     """Count the runs of a results folder by how they ended, and name those without a result."""
+    from cmrbench.core.runs import is_settled
+
     rows = _runs(results)
     counts = Counter(r["status"] for r in rows)
     troubled = [r for r in rows if not is_settled(r["status"])]
