@@ -15,7 +15,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """`function`, compiled; it does not hold the interpreter lock, and divides as numpy does."""
+    """`function`, compiled; it does not hold the interpreter lock, and divides as numpy does.
+
+    What is kept on disk is made anew when the function's own file changes, and only then: kernels that call one
+    another belong in one file.
+    """
     try:
         fast: F = numba.njit(cache=True, **_HOW)(function)
     except RuntimeError:  # numba finds no such folder
