@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,4 +145,4 @@ def _curves(text: str, ties: str | None) -> list[Curve]:
     if not all(part.strip() for part in parts):
         raise UsageError(f"--curve {text!r} holds an empty name: separate curves by single commas")
     curves = [Curve.parse(part) for part in parts]
-    return [c if ties is None or c.by_radius else replace(c, ties=ties) for c in curves]
+    return [c if ties is None else c.with_ties(ties) for c in curves]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -102,7 +101,7 @@ def evaluate_arrays(
     wanted, drawn = listed(metrics, Metric), listed(curves, Curve)
     if ties is not None:
         wanted = [m.with_ties(ties) for m in wanted]
-        drawn = [c if c.by_radius else replace(c, ties=ties) for c in drawn]
+        drawn = [c.with_ties(ties) for c in drawn]
     similarity = compare(query, gallery, distance, bits)
     relevant = judge(similarity, query_labels, gallery_labels, relevance)
     return evaluate(similarity, relevant, wanted, block_bytes, threads, curves=drawn, device=device)
@@ -177,7 +176,7 @@ def _refuse_packed(codes: Any, name: str) -> None:
     values = np.asarray(codes)
     if values.dtype != np.uint8 or values.ndim != 2:
         return
-    for some in some_rows(values):
+    for some in some_rows(values.shape):
         if (bad := values[some] > 1).any():
             row = some.start + first_row(bad)
             raise DataError(

@@ -50,7 +50,7 @@ def check_finite(values: np.ndarray, name: str) -> None:
     """Refuse NaN and infinity; the first row that holds one is named."""
     if values.dtype.kind != "f":
         return
-    for some in some_rows(values):
+    for some in some_rows(values.shape):
         with np.errstate(invalid="ignore", over="ignore"):
             total = values[some].sum()  # finite only if all are
         if not np.isfinite(total) and not (finite := np.isfinite(values[some])).all():

@@ -22,7 +22,9 @@ LEAST_PAIRS = 1_000_000
 
 _BYTES_PER_GROUP = 96  # a group and what measuring it takes
 _MOST_LEVELS = 1 << 15  # twice a distance fits in 16 bits
-_FEW = 1500  # items up to which numpy sorts as fast as the radix sort
+
+FEW = 1500
+"""Keys up to which numpy sorts as fast as the radix sort."""
 
 T = TypeVar("T")
 
@@ -252,7 +254,7 @@ class _Sorter:
 
     def all(self, keys: np.ndarray, shift: int) -> np.ndarray:
         """All keys in ascending order of their bits from `shift` up; `keys` is overwritten."""
-        if len(keys) <= _FEW and not shift:
+        if len(keys) <= FEW and not shift:
             keys.sort()
             return keys
         ranked: np.ndarray = self.kernel.radix_sort(keys, self.spare, shift, self.table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cmrbench.core.errors import UnknownNameError, UsageError
 from cmrbench.metrics.metric import TIES, plain_int
@@ -93,6 +93,10 @@ class Curve:
             fields[field] = name
         levels, k = (None if match[part] is None else int(match[part]) for part in ("levels", "k"))
         return cls(kind, levels, match["radius"] is not None, k, **fields)
+
+    def with_ties(self, ties: str) -> Curve:
+        """The same curve under another tie rule; itself where the order of ties does not matter."""
+        return self if self.by_radius else replace(self, ties=ties)
 
     def __str__(self) -> str:
         at = "H" if self.by_radius else str(self.levels) if self.k is None else f"1..{self.k}"

@@ -9,7 +9,7 @@ import numpy as np
 
 from cmrbench.metrics.curve import Curve
 from cmrbench.metrics.ranking import Ranked
-from cmrbench.metrics.ties import Groups
+from cmrbench.metrics.ties import Groups, ratio
 
 _HELD = 1 << 22  # values of single queries held at a time
 
@@ -69,7 +69,7 @@ class CurveSums:
         if curve.by_radius:
             assert ranked.counts is not None  # the engine refuses scores without levels
             found = np.cumsum(ranked.counts, axis=1)
-            precision, recall = _ratios(found[:, :, 1], found.sum(axis=2)), _ratios(found[:, :, 1], R[:, None])
+            precision, recall = ratio(found[:, :, 1], found.sum(axis=2)), ratio(found[:, :, 1], R[:, None])
             counts = (R > 0) if curve.mean == "with_relevant" else np.ones(len(R), dtype=bool)
             yield int(counts.sum()), precision, recall
             return
@@ -84,7 +84,7 @@ class CurveSums:
             else:
                 found = expected_found(some, points)
                 divisor = np.arange(1, points + 1) if curve.kind == "P" else some.R[:, None]
-                yield counted, _ratios(found, divisor), None
+                yield counted, ratio(found, divisor), None
 
 
 def expected_found(groups: Groups, k: int) -> np.ndarray:
@@ -119,9 +119,3 @@ def interpolated(groups: Groups, levels: int) -> np.ndarray:
         j = np.maximum(-(-(wanted - P * last) * t // (r * last)), 1)
         value[row] = np.maximum((P + j * r / t) / (T + j), best[at])
     return value
-
-
-def _ratios(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """part / whole, 0 where the whole is 0."""
-    quotient: np.ndarray = np.divide(part, whole, out=np.zeros(part.shape), where=whole != 0)
-    return quotient

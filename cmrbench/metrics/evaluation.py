@@ -78,7 +78,7 @@ class Gathered:
         for m, hits in self.hits.items():
             hits[ranked.rows] = ranked.hit(m, self.n)
         for m, hits in self.hit_chance.items():
-            hits[ranked.rows] = _lookup_hits(ranked, m, self.n)
+            hits[ranked.rows] = ranked.lookup_hit_chance(m, self.n)
         for curve in self.curves:
             curve.add(ranked)
 
@@ -109,15 +109,6 @@ class Gathered:
         for curve in self.curves:
             result.curves[str(curve.curve)] = curve.points()
         return result
-
-
-def _lookup_hits(ranked: Ranked, metric: Metric, n: int) -> np.ndarray:
-    """Probability that one of as many random items as a lookup finds is relevant: float64 (rows,)."""
-    assert ranked.counts is not None
-    assert metric.radius is not None
-    found = ranked.counts[:, : metric.radius + 1].sum(axis=(1, 2))
-    tied = Groups.all_tied(ranked.R, n)
-    return hit(tied, found[tied.row])
 
 
 def _by_relevant_only(metric: Metric) -> bool:

@@ -19,7 +19,7 @@ from cmrbench.metrics import compiled
 from cmrbench.metrics.metric import Metric
 from cmrbench.metrics.relevance import Relevance, popcount
 from cmrbench.metrics.scores import Scores
-from cmrbench.metrics.ties import discounts
+from cmrbench.metrics.ties import discounts, ratio
 
 _BYTES_PER_PAIR = 96  # scores, grades, orders and gains
 _BYTES_PER_COUNT = 64  # by distance and grade, and what measuring takes
@@ -68,7 +68,7 @@ def graded_blocks(
             k = min(m.k or n, n)
             ideal = ideal_dcg(counts, gain, k, n)
             chance = _over_grades(counts * gain) / n * discounts(n)[k]
-            values[m] = _ratio(ranked[m.ties].dcg(gain, k), ideal), _ratio(chance, ideal)
+            values[m] = ratio(ranked[m.ties].dcg(gain, k), ideal), ratio(chance, ideal)
         yield Graded(rows, n - counts[:, 0], values)
 
 
@@ -130,8 +130,7 @@ class _Counted:
             t, g = (a.reshape(len(counts), -1) for a in (counts, counts * gain))
         ends = np.cumsum(t, axis=1)
         D = discounts(int(ends[0, -1]))
-        share = np.divide(g, t, out=np.zeros(g.shape), where=t > 0)
-        dcg: np.ndarray = (share * (D[np.minimum(ends, k)] - D[np.minimum(ends - t, k)])).sum(axis=1)
+        dcg: np.ndarray = (ratio(g, t) * (D[np.minimum(ends, k)] - D[np.minimum(ends - t, k)])).sum(axis=1)
         return dcg
 
 
@@ -216,12 +215,6 @@ def _counts(grades: np.ndarray) -> np.ndarray:
     rows, levels = len(grades), int(grades.max()) + 1
     flat = grades.astype(np.int64) + np.arange(rows)[:, None] * levels
     return np.bincount(flat.ravel(), minlength=rows * levels).reshape(rows, levels)
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """part / whole, 0 where nothing is relevant."""
-    quotient: np.ndarray = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
-    return quotient
 
 
 _Block = tuple[slice, np.ndarray, Mapping[str, _Ranked | _Counted]]

@@ -73,9 +73,9 @@ def groups_of_keys(keys: np.ndarray, mixed: np.ndarray) -> Groups:
     if mixed.all():
         return Groups.build(rows, *_tie_groups(keys))
     row, T = np.nonzero((keys & keys.dtype.type(1)).astype(bool) & ~mixed[:, None])
-    one = np.ones_like(row)
     if not mixed.any():
-        return Groups.build(rows, row, T, one, one)
+        return Groups.alone(rows, row, T)
+    one = np.ones_like(row)
     tied = list(_tie_groups(keys[mixed]))
     tied[0] = np.flatnonzero(mixed)[tied[0]]
     row, T, t, r = (np.concatenate(both) for both in zip((row, T, one, one), tied, strict=True))
@@ -85,13 +85,22 @@ def groups_of_keys(keys: np.ndarray, mixed: np.ndarray) -> Groups:
 
 def _tie_groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Row, T, t and r of the tie groups with relevant items."""
-    rows, n = keys.shape
-    first = np.ones((rows, n), dtype=bool)
+    first = np.ones(keys.shape, dtype=bool)
     np.greater(keys[:, 1:] ^ keys[:, :-1], 1, out=first[:, 1:])
+    return groups_of_runs(first, (keys & keys.dtype.type(1)).astype(bool))
+
+
+def groups_of_runs(first: np.ndarray, relevant: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Row, T, t and r of the tie groups with relevant items.
+
+    Parameters
+    ----------
+    first, relevant : ndarray of bool, shape (rows, n)
+        Of the item at every rank, whether a tie group begins with it, and whether it is relevant.
+    """
     starts = np.flatnonzero(first)
-    size = np.diff(starts, append=rows * n)
-    relevant = (keys & keys.dtype.type(1)).astype(bool)
+    size = np.diff(starts, append=first.size)
     r = np.add.reduceat(relevant.ravel(), starts, dtype=np.int64)
     some = np.flatnonzero(r)
-    row, T = np.divmod(starts[some], n)
+    row, T = np.divmod(starts[some], first.shape[1])
     return row, T, size[some], r[some]

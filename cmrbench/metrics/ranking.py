@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cmrbench.metrics.curve import Curve
-from cmrbench.metrics.keys import ap_of_keys, groups_of_keys, mixed_ties, sorted_keys
+from cmrbench.metrics.keys import ap_of_keys, groups_of_keys, groups_of_runs, mixed_ties, sorted_keys
 from cmrbench.metrics.metric import Metric
 from cmrbench.metrics.relevance import Relevance
 from cmrbench.metrics.scores import Scores
-from cmrbench.metrics.ties import Groups, average_precision, hit, measure, within_radius
+from cmrbench.metrics.ties import Groups, average_precision, hit, measure, ratio
 
 _BYTES_PER_PAIR = 80  # scores, order, ranked scores and flags
 _AT_A_TIME = 1 << 15  # pairs that are ranked at a time, from scores of more: they stay in the second-level cache
@@ -103,28 +103,36 @@ class Ranked:
         if metric.ties in self.ap and is_whole_ap(metric, n):
             return self.ap[metric.ties]
         if metric.radius is not None:
-            assert self.counts is not None  # the engine refuses scores without levels
-            return within_radius(self.counts, metric)
+            found = self._looked_up(metric)
+            return ratio(found[:, 1], found.sum(axis=1) if metric.kind == "P" else self.R)
         return measure(self.groups[metric.ties], metric, n)
 
     def lookup_chance(self, metric: Metric, n: int) -> np.ndarray:
         """A metric within a Hamming radius, had as many items been looked up at random: float64 (rows,)."""
-        assert self.counts is not None
-        assert metric.radius is not None
-        found = self.counts[:, : metric.radius + 1].sum(axis=(1, 2))
+        found = self._looked_up(metric).sum(axis=1)
         any_of, share = (found, self.R) if metric.kind == "P" else (self.R, found)
         chance: np.ndarray = np.where(any_of > 0, share / n, 0.0)
         return chance
 
+    def lookup_hit_chance(self, metric: Metric, n: int) -> np.ndarray:
+        """Probability that one of as many random items as a lookup finds is relevant: float64 (rows,)."""
+        tied = Groups.all_tied(self.R, n)
+        return hit(tied, self._looked_up(metric).sum(axis=1)[tied.row])
+
     def hit(self, metric: Metric, n: int) -> np.ndarray:
         """Probability that a relevant item stands within the cut-off or radius of a metric: float64 (rows,)."""
         if metric.radius is not None:
-            assert self.counts is not None
-            found: np.ndarray = self.counts[:, : metric.radius + 1, 1].sum(axis=1)
-            return (found > 0).astype(np.float64)
+            return (self._looked_up(metric)[:, 1] > 0).astype(np.float64)
         if metric.k is None or metric.k >= n:
             return (self.R > 0).astype(np.float64)
         return hit(self.groups[metric.ties], metric.k)
+
+    def _looked_up(self, metric: Metric) -> np.ndarray:
+        """Items within a metric's Hamming radius, not relevant and relevant: int64 (rows, 2)."""
+        assert self.counts is not None  # the engine refuses scores without levels
+        assert metric.radius is not None
+        found: np.ndarray = self.counts[:, : metric.radius + 1].sum(axis=1)
+        return found
 
 
 def is_whole_ap(metric: Metric, n: int) -> bool:
@@ -188,18 +196,11 @@ def _tied(
 
 def tie_groups(scores: np.ndarray, relevant: np.ndarray) -> Groups:
     """Tie groups of every row of `scores` (rows, n), of any dtype."""
-    rows, n = scores.shape
     order = np.argsort(-scores, axis=1)
     ranked = np.take_along_axis(scores, order, axis=1)
-    found = np.take_along_axis(relevant, order, axis=1).ravel()
-    first = np.ones((rows, n), dtype=bool)
+    first = np.ones(scores.shape, dtype=bool)
     np.not_equal(ranked[:, 1:], ranked[:, :-1], out=first[:, 1:])
-    starts = np.flatnonzero(first)
-    size = np.diff(starts, append=rows * n)
-    r = np.add.reduceat(found, starts, dtype=np.int64)
-    some = np.flatnonzero(r)
-    row, T = np.divmod(starts[some], n)
-    return Groups.build(rows, row, T, size[some], r[some])
+    return Groups.build(len(scores), *groups_of_runs(first, np.take_along_axis(relevant, order, axis=1)))
 
 
 def counted(scores: np.ndarray, relevant: np.ndarray, levels: int) -> np.ndarray:
@@ -230,5 +231,4 @@ def stable_groups(scores: np.ndarray, relevant: np.ndarray) -> Groups:
     """Every relevant item as a group of its own, ties in gallery order."""
     order = np.argsort(-scores, axis=1, kind="stable")
     row, T = np.nonzero(np.take_along_axis(relevant, order, axis=1))
-    one = np.ones_like(row)
-    return Groups.build(len(scores), row, T, one, one)
+    return Groups.alone(len(scores), row, T)

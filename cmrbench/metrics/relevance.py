@@ -11,8 +11,7 @@ import numpy as np
 
 from cmrbench.core.errors import DataError
 from cmrbench.metrics.checks import as_array, first_row
-
-_AT_A_TIME = 1 << 20  # values that are looked at before they are packed
+from cmrbench.metrics.rows import some_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,9 +167,7 @@ def pack_bits(shape: tuple[int, ...], bits: Callable[[slice], np.ndarray]) -> np
     """
     n, C = shape
     words = np.empty((-(-C // 64), n), dtype=np.uint64)
-    step = max(1, _AT_A_TIME // C)
-    for start in range(0, n, step):
-        some = slice(start, min(start + step, n))
+    for some in some_rows(shape):
         words[:, some] = as_words(np.packbits(bits(some), axis=1, bitorder="little"))
     return words
 

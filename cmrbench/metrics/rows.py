@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -10,10 +11,10 @@ _AT_A_TIME = 1 << 18  # values: small enough for the second-level cache
 _PREFIX = 8  # columns that tell rows apart in most arrays
 
 
-def some_rows(array: np.ndarray, at_a_time: int = _AT_A_TIME) -> Iterator[slice]:
-    """Slices of rows that hold about so many values and together hold all."""
-    step = max(1, at_a_time // max(1, array[:1].size))
-    return (slice(start, min(start + step, len(array))) for start in range(0, len(array), step))
+def some_rows(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Slices of the rows of an array of a shape, of a few values each, that together are all."""
+    step = max(1, _AT_A_TIME // max(1, math.prod(shape[1:])))
+    return (slice(start, min(start + step, shape[0])) for start in range(0, shape[0], step))
 
 
 def with_norms(rows: np.ndarray, check: Callable[[], object]) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +65,7 @@ def hashes(rows: np.ndarray) -> np.ndarray:
     words = rows.dtype.itemsize * rows.shape[1] // 4
     factors = np.random.default_rng(0).integers(1 << 63, size=words, dtype=np.uint64) | np.uint64(1)
     found = np.empty(len(rows), dtype=np.uint64)
-    for some in some_rows(rows):
+    for some in some_rows(rows.shape):
         found[some] = np.einsum("ij,j->i", _folded(rows[some]).view(np.uint32), factors)
     return found
 

@@ -220,7 +220,7 @@ def given(scores: Any) -> Scores:
     values = matrix(scores, "scores")
     if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
         most = 2**63 - 1
-        for some in some_rows(values):
+        for some in some_rows(values.shape):
             part = values[some]
             bad = (part > most) | (part < -most) if values.dtype.kind == "i" else part > most
             if bad.any():

@@ -57,6 +57,12 @@ class Groups:
         return cls(row, T, found - before[row], t, r, R)
 
     @classmethod
+    def alone(cls, rows: int, row: np.ndarray, T: np.ndarray) -> Groups:
+        """Every relevant item of `rows` rankings as a group of its own."""
+        one = np.ones_like(row)
+        return cls.build(rows, row, T, one, one)
+
+    @classmethod
     def all_tied(cls, relevant: np.ndarray, n: int) -> Groups:
         """One group of all n items per ranking, `relevant` (rows,) of them relevant."""
         row = np.flatnonzero(relevant)
@@ -119,12 +125,12 @@ def measure(groups: Groups, metric: Metric, n: int) -> np.ndarray:
 def average_precision(groups: Groups, k: int | None, norm: str, n: int) -> np.ndarray:
     """Expected AP (eq. 17 of the survey under ``norm="hits"``), float64 (rows,)."""
     if k is None or k >= n:
-        return _ratio(groups.sum(_precisions(groups, groups.t, n)), groups.R)
+        return ratio(groups.sum(_precisions(groups, groups.t, n)), groups.R)
     m = groups.kept(k)
     if norm == "r":
-        return _ratio(groups.sum(_precisions(groups, m, n)), groups.R)
+        return ratio(groups.sum(_precisions(groups, m, n)), groups.R)
     if norm == "min_kr":
-        return _ratio(groups.sum(_precisions(groups, m, n)), np.minimum(k, groups.R))
+        return ratio(groups.sum(_precisions(groups, m, n)), np.minimum(k, groups.R))
     return _ap_over_hits(groups, m, n)
 
 
@@ -135,7 +141,7 @@ def precision(groups: Groups, k: int) -> np.ndarray:
 
 def recall(groups: Groups, k: int) -> np.ndarray:
     """Expected share of the relevant items that stand within the first k."""
-    return _ratio(groups.sum(groups.r * groups.kept(k) / groups.t), groups.R)
+    return ratio(groups.sum(groups.r * groups.kept(k) / groups.t), groups.R)
 
 
 def hit(groups: Groups, k: int | np.ndarray) -> np.ndarray:
@@ -149,28 +155,13 @@ def hit(groups: Groups, k: int | np.ndarray) -> np.ndarray:
 
 def r_precision(groups: Groups) -> np.ndarray:
     """Expected share of relevant items among the first R, which is the recall there, too."""
-    return _ratio(groups.sum(groups.r * groups.kept(groups.R[groups.row]) / groups.t), groups.R)
+    return ratio(groups.sum(groups.r * groups.kept(groups.R[groups.row]) / groups.t), groups.R)
 
 
 def first_rank(groups: Groups) -> np.ndarray:
     """Expected rank of the first relevant item, from 1: T + (t + 1)/(r + 1) in the first group that has one."""
     first = groups.P == 0
     return groups.sum(np.where(first, groups.T + (groups.t + 1) / (groups.r + 1), 0.0))
-
-
-def within_radius(counts: np.ndarray, metric: Metric) -> np.ndarray:
-    """Precision or recall of the items within a Hamming radius; 0 where the lookup is empty.
-
-    Parameters
-    ----------
-    counts : ndarray, shape (rows, levels, 2)
-        Items by distance, those that are not relevant and those that are.
-    metric : Metric
-        P or R with a radius.
-    """
-    assert metric.radius is not None
-    found = counts[:, : metric.radius + 1].sum(axis=1)
-    return _ratio(found[:, 1], found.sum(axis=1) if metric.kind == "P" else counts[:, :, 1].sum(axis=1))
 
 
 def ndcg(groups: Groups, k: int, n: int) -> np.ndarray:
@@ -181,7 +172,7 @@ def ndcg(groups: Groups, k: int, n: int) -> np.ndarray:
         (groups.kept(k) > 0) / np.log2(groups.T + 2.0),
         groups.r / groups.t * (discount[groups.T + groups.kept(k)] - discount[groups.T]),
     )
-    return _ratio(groups.sum(gain), discount[np.minimum(k, groups.R)])
+    return ratio(groups.sum(gain), discount[np.minimum(k, groups.R)])
 
 
 def _precisions(groups: Groups, m: np.ndarray, n: int) -> np.ndarray:
@@ -201,7 +192,7 @@ def _ap_over_hits(groups: Groups, m: np.ndarray, n: int) -> np.ndarray:
     whole = m == groups.t
     A = groups.sum(np.where(whole, _precisions(groups, m, n), 0.0))
     P = groups.sum(np.where(whole, groups.r, 0))
-    value = _ratio(A, P)
+    value = ratio(A, P)
     cut = np.flatnonzero((m > 0) & ~whole)
     h = _harmonic_difference(groups.T, m, n)
     start = 0
@@ -260,9 +251,9 @@ def _no_hit(t: np.ndarray, r: np.ndarray, m: np.ndarray) -> np.ndarray:
     return none
 
 
-def _ratio(total: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """total / count, 0 where the count is 0."""
-    quotient: np.ndarray = np.divide(total, count, out=np.zeros(len(total)), where=count > 0)
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole, 0 where the whole is 0; float64 of the shape of `part`."""
+    quotient: np.ndarray = np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
     return quotient
 
 

@@ -74,5 +74,4 @@ _EACH_BACKEND = hasattr(torch.backends.cuda.matmul, "fp32_precision")
 def groups_of_flags(found: torch.Tensor, R: np.ndarray) -> Groups:
     """Every relevant item as a group of its own, given what is relevant by rank: bool (rows, k)."""
     row, T = (index.cpu().numpy() for index in found.nonzero(as_tuple=True))
-    one = np.ones_like(row)
-    return replace(Groups.build(len(R), row, T, one, one), R=R)
+    return replace(Groups.alone(len(R), row, T), R=R)

@@ -14,8 +14,6 @@ import numpy as np
 from cmrbench.core.errors import DataError
 from cmrbench.metrics import compiled
 
-_FEW = 1500  # keys up to which numpy sorts as fast as the radix sort
-
 
 class Keys:
     """Keys of a shard's scores, by compiled kernels where there are enough to rank, by numpy otherwise.
@@ -54,7 +52,7 @@ class Keys:
 
     def sorted(self, keys: np.ndarray) -> np.ndarray:
         """Keys in ascending order; `keys` may be overwritten."""
-        if self.sorting is None or len(keys) <= _FEW:
+        if self.sorting is None or len(keys) <= compiled.FEW:
             keys.sort()
             return keys
         ranked: np.ndarray = self.sorting.radix_sort(keys, np.empty_like(keys), 0, np.empty(1 << 11, np.uint32))

@@ -293,5 +293,4 @@ def coalesced(spans: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 def _alone(rows: int, row: np.ndarray, T: np.ndarray) -> Groups:
     """Every relevant item as a group of its own."""
     order = np.lexsort((T, row))
-    one = np.ones_like(row)
-    return Groups.build(rows, row, T[order], one, one)
+    return Groups.alone(rows, row, T[order])
