@@ -75,7 +75,7 @@ def datasets_command(
     as_json: bool = _JSON,
 ) -> None:
     """List the registered datasets and whether they are on this machine (the same as `cmrbench data list`)."""
-    from cmrbench.cli.data import list_datasets
+    from cmrbench.cli.data.list import list_datasets
 
     list_datasets([str(f) for f in datasets_file], as_json)
 
