@@ -51,6 +51,9 @@ LOGGER = "cmrbench.method"
 
 RETRIEVALS = ("cosine", "euclidean", "inner", "hamming", "2sknn", "score")
 
+KINDS = ("vector", "set", "tokens")
+"""What an item's features can be: one vector; a set of vectors, such as a picture's regions; numbers of words."""
+
 
 @dataclass(frozen=True)
 class MethodInfo:
@@ -75,7 +78,8 @@ class MethodInfo:
     modalities : tuple of (int, int or None)
         Fewest and most modalities it takes; None: no upper limit.
     pairs : bool
-        Whether row i of every modality must belong to the same instance.
+        Whether row i of every modality must belong to the same instance. Where an instance has several items of a
+        modality (five captions a picture), `fit` is then handed as many rows of it, and the picture is repeated.
     multilabel : bool
         Whether it can learn from items with several labels.
     selects : bool
@@ -86,6 +90,9 @@ class MethodInfo:
         Whether it uses torch (such runs start from a process that has torch loaded).
     reads_labels : bool
         Whether its representations are made from the test items' own labels (baselines only; always flagged).
+    kinds : tuple of str
+        Kinds of features that it takes, out of `KINDS`. ``"vector"``: (n, d) float32. ``"set"``: (n, r, d) float16 or
+        float32. ``"tokens"``: (n, length) int32, 0 is padding. Datasets with a modality of another kind are declined.
     """
 
     name: str
@@ -105,6 +112,7 @@ class MethodInfo:
     deterministic: bool = False
     torch: bool = False
     reads_labels: bool = False
+    kinds: tuple[str, ...] = ("vector",)
 
     def __post_init__(self) -> None:
         def need(ok: bool, what: str) -> None:
@@ -124,6 +132,9 @@ class MethodInfo:
         need(bool(self.retrieval), "retrieval is empty")
         for strategy in self.retrieval:
             need(strategy in RETRIEVALS, f"retrieval {strategy!r} is none of {', '.join(RETRIEVALS)}")
+        need(bool(self.kinds), "kinds is empty")
+        for kind in self.kinds:
+            need(kind in KINDS, f"kind {kind!r} is none of {', '.join(KINDS)}")
         need(not self.reads_labels or self.category == "baseline", "only a baseline may read labels")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,11 +16,13 @@ from cmrbench.core.items import Items, concatenate
 from cmrbench.core.outputs import output_problem
 from cmrbench.core.protocol import Protocol
 from cmrbench.core.runs import SPAN, Record
-from cmrbench.core.training import training_items
+from cmrbench.core.training import paired, training_items
 from cmrbench.method import Context, Method, MethodInfo
-from cmrbench.metrics import Metric, evaluate, from_instances, from_labels
+from cmrbench.metrics import Metric
 from cmrbench.metrics.span import span_of
-from cmrbench.retrieval import READS_LABELS, Encoded, rank
+from cmrbench.retrieval import READS_LABELS, Encoded
+from cmrbench.run.folds import Fold, cut
+from cmrbench.run.tasks import Side, Task, measure
 
 STRATEGIES = {
     "real": ("cosine", "euclidean", "inner", "2sknn", "score"),
@@ -84,11 +87,23 @@ def execute(
 
 def why_not(info: MethodInfo, dataset: Dataset) -> str | None:
     """A reason, from the declarations alone, why a method cannot be run on a dataset; None if it can."""
+    where = f"{dataset.name}/{dataset.feature_set}"
+    kinds = {modality: dataset.kind(modality) for modality in dataset.modalities}
+    raw = [modality for modality, kind in kinds.items() if kind == "raw"]
+    if raw:
+        name = re.split(r"[:+]", dataset.name)[0]
+        return (
+            f"{where} has no {' and '.join(raw)} features yet: make some with `cmrbench extract {name}` "
+            "or bring them with `cmrbench data import`"
+        )
+    other = [f"{modality} ({kind})" for modality, kind in kinds.items() if kind not in info.kinds]
+    if other:
+        return f"{info.name} takes features of kind {' or '.join(info.kinds)}, {where} has {', '.join(other)}"
     fewest, most = info.modalities
     n = len(dataset.modalities)
     if n < fewest or (most is not None and n > most):
         takes = f"{fewest}" if most == fewest else f"{fewest} to {most}" if most else f"at least {fewest}"
-        return f"{info.name} takes {takes} modalities, {dataset.name}/{dataset.feature_set} has {n}"
+        return f"{info.name} takes {takes} modalities, {where} has {n}"
     if dataset.multilabel and not info.multilabel:
         return f"{info.name} learns from items with one label each, {dataset.name} has several"
     if info.supervision == "labels" and not dataset.classes:
@@ -108,6 +123,8 @@ class _Runner:
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("load", "fit", "encode", "evaluate"), 0.0))
     encoded: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     opened: dict[str, dict[str, Items]] = field(default_factory=dict)
+    known: Mapping[str, Items] = field(default_factory=dict)
+    """The labelled training items, each once, for strategies that look queries up among them."""
 
     def run(self) -> Execution:
         info = self.method.info
@@ -125,15 +142,16 @@ class _Runner:
         n_train = len(next(iter(train.values())))
         return Execution(tuple(records), self.seconds, output_dim, n_train, model_bytes(self.method))
 
-    def _fit(self) -> dict[str, Items]:
+    def _fit(self) -> Mapping[str, Items]:
         info = self.method.info
         self.on_stage("load")
         with _clock(self.seconds, "load"):
             full = self.dataset.part("train")
             val = self.dataset.part("val") if "val" in self.dataset.sizes else None
-            labelled, val = training_items(full, val, supervised=True, selects=info.selects)
+            self.known, val = training_items(full, val, supervised=True, selects=info.selects)
+            labelled = paired(self.known) if info.pairs else self.known
             train, held_out = training_items(
-                labelled, val, supervised=info.supervision == "labels", selects=info.selects
+                labelled, val, supervised=info.supervision == "labels", selects=info.selects, pairs=info.pairs
             )
         self.on_stage("fit")
         with _clock(self.seconds, "fit"):
@@ -187,41 +205,29 @@ class _Runner:
         if not targets:
             return []
         asked = {m: Encoded(m, self._encode(protocol.query, m), items.labels) for m, items in queries.items()}
+        folds = cut(protocol, queries, gallery) if protocol.folds > 1 else []
         records = []
         for strategy in self.plan.retrievals or self.method.info.retrieval:
             for a, b in permutations(self.dataset.modalities, 2):
                 if b in targets:
-                    seen = self._training_codes(a, train) if strategy in READS_LABELS else None
-                    records += self._record(protocol, strategy, asked[a], targets[b], seen, queries[a], gallery[b])
+                    seen = self._training_codes(a) if strategy in READS_LABELS else None
+                    sides = Side(asked[a], queries[a].instances), Side(targets[b], gallery[b].instances)
+                    records += self._record(Task(protocol, strategy, *sides, seen), folds)
         return records
 
-    def _training_codes(self, modality: str, train: Mapping[str, Items]) -> Encoded:
+    def _training_codes(self, modality: str) -> Encoded:
         key = ("(training)", modality)
         if key not in self.encoded:
-            self.encoded[key] = self._represent(modality, train[modality])
-        return Encoded(modality, self.encoded[key], train[modality].labels)
+            self.encoded[key] = self._represent(modality, self.known[modality])
+        return Encoded(modality, self.encoded[key], self.known[modality].labels)
 
-    def _record(
-        self,
-        protocol: Protocol,
-        strategy: str,
-        query: Encoded,
-        target: Encoded,
-        seen: Encoded | None,
-        query_items: Items,
-        gallery_items: Items,
-    ) -> list[Record]:
+    def _record(self, task: Task, folds: Sequence[Fold]) -> list[Record]:
         self.on_stage("evaluate")
+        protocol, strategy, query, target = task.protocol, task.strategy, task.query.encoded, task.gallery.encoded
+        metrics = [Metric.parse(m) for m in protocol.metrics]
+        beside = self._ends(metrics)
         with _clock(self.seconds, "evaluate"):
-            if protocol.relevance == "instance":
-                relevance = from_instances(query_items.instances, gallery_items.instances)
-            else:
-                relevance = from_labels(_labels(query_items), _labels(gallery_items))
-            options = self.method.retrieval_options(strategy)
-            scores = rank(strategy, query, target, seen, self.method, **options)
-            metrics = [Metric.parse(m) for m in protocol.metrics]
-            beside = self._ends(metrics)
-            result = evaluate(scores, relevance, [*metrics, *beside], threads=self.plan.threads)
+            result = measure(task, [*metrics, *beside], self.method, folds, self.plan.threads)
         flags = [
             flag
             for flag, holds in (
@@ -243,8 +249,8 @@ class _Runner:
                 value=float(result.values[metric]),
                 stderr=float(result.stderr[metric]),
                 chance=float(result.chance[metric]),
-                n_query=len(query_items),
-                n_gallery=len(gallery_items),
+                n_query=result.n_query,
+                n_gallery=result.n_gallery,
                 flags=(*flags, *more),
                 per_query=tuple(result.per_query[metric].tolist()) if metric == str(metrics[0]) else (),
             )

@@ -134,7 +134,8 @@ class Case:
         """
         val = dataset.part("val") if "val" in dataset.sizes else None
         supervised = self.info.supervision == "labels" if labels is None else labels
-        return training_items(dataset.part("train"), val, supervised=supervised, selects=self.info.selects)
+        info = self.info
+        return training_items(dataset.part("train"), val, supervised=supervised, selects=info.selects, pairs=info.pairs)
 
     def context(self, dataset: Dataset, *, seed: int = 0, bits: int = BITS, dim: int | None = None) -> Context:
         """The context of a run on the processor."""

@@ -13,6 +13,7 @@ from cmrbench.metrics import Metric
 from cmrbench.metrics.span import span_of, why_no_span
 from cmrbench.registry import load_methods
 from cmrbench.run import execute as room
+from cmrbench.run import tasks
 from cmrbench.run.execute import EvaluationPlan, execute
 from cmrbench.run.plan import RunRequest, plan_runs
 from cmrbench.run.worker import carry_out
@@ -71,8 +72,8 @@ def test_the_engine_gets_the_threads_of_the_run(monkeypatch):
         given.append(options["threads"])
         return original(*args, **options)
 
-    original = room.evaluate
-    monkeypatch.setattr(room, "evaluate", spy)
+    original = tasks.evaluate
+    monkeypatch.setattr(tasks, "evaluate", spy)
     one, three = (measured("batch", ("mAP@all",), threads) for threads in (1, 3))
     assert given == [1, 1, 3, 3]
     assert [r.value for r in one] == [r.value for r in three]

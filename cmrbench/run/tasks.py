@@ -1,0 +1,72 @@
+"""One direction under one protocol, from representations to numbers: rank, compare with what is relevant, measure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cmrbench.core.errors import DataError
+from cmrbench.core.protocol import Protocol
+from cmrbench.method import Method
+from cmrbench.metrics import Evaluation, Metric, evaluate, from_instances, from_labels
+from cmrbench.retrieval import Encoded, rank
+from cmrbench.run.folds import Fold, combine
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Queries or a gallery: representations with labels, and the instances they belong to."""
+
+    encoded: Encoded
+    instances: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Side:
+        """The items at `rows`, in that order."""
+        whole = self.encoded
+        labels = None if whole.labels is None else whole.labels[rows]
+        return Side(Encoded(whole.modality, whole.representations[rows], labels), self.instances[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is ranked and how; `seen` are encoded training items, for strategies that read labels."""
+
+    protocol: Protocol
+    strategy: str
+    query: Side
+    gallery: Side
+    seen: Encoded | None = None
+
+
+def measure(
+    task: Task, metrics: Sequence[Metric], method: Method, folds: Sequence[Fold] = (), threads: int = 1
+) -> Evaluation:
+    """All metrics of a task: over the whole gallery, or the mean over folds (see `cmrbench.run.folds`)."""
+    if not folds:
+        return _measure_whole(task, metrics, method, threads)
+    query, gallery = task.query.encoded.modality, task.gallery.encoded.modality
+    parts = [
+        replace(task, query=task.query.take(fold.query[query]), gallery=task.gallery.take(fold.gallery[gallery]))
+        for fold in folds
+    ]
+    measured = [_measure_whole(part, metrics, method, threads) for part in parts]
+    return combine([fold.query[query] for fold in folds], measured)
+
+
+def _measure_whole(task: Task, metrics: Sequence[Metric], method: Method, threads: int) -> Evaluation:
+    query, gallery = task.query, task.gallery
+    if task.protocol.relevance == "instance":
+        relevance = from_instances(query.instances, gallery.instances)
+    else:
+        relevance = from_labels(_labels(query.encoded), _labels(gallery.encoded))
+    options = method.retrieval_options(task.strategy)
+    scores = rank(task.strategy, query.encoded, gallery.encoded, task.seen, method, **options)
+    return evaluate(scores, relevance, metrics, threads=threads)
+
+
+def _labels(encoded: Encoded) -> np.ndarray:
+    if encoded.labels is None:
+        raise DataError(f"the protocol compares labels, but the {encoded.modality} items have none")
+    return encoded.labels
