@@ -27,6 +27,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.core.hashing import derive_seed
 
@@ -73,8 +74,11 @@ class MethodInfo:
         ``"real"``: float32 vectors. ``"hash"``: codes in {-1, +1}, as many columns as `Context.bits`.
     retrieval : tuple of str
         Strategies that rank its representations when the user names none; out of `RETRIEVALS`.
-    group, venue, citation, url : str
-        For tables: sub-group in the survey, venue and year (``"MM10"``), full reference, code.
+    group, venue, url : str
+        For tables: sub-group in the survey, venue and year (``"MM10"``), code.
+    citation : Citation, str or None
+        What to cite: a `cmrbench.core.citation.Citation`, which ``cmrbench cite`` prints as BibTeX, or a full reference
+        in one line of text.
     modalities : tuple of (int, int or None)
         Fewest and most modalities it takes; None: no upper limit.
     pairs : bool
@@ -103,7 +107,7 @@ class MethodInfo:
     retrieval: tuple[str, ...] = ("cosine",)
     group: str = ""
     venue: str = ""
-    citation: str = ""
+    citation: Citation | str | None = None
     url: str = ""
     modalities: tuple[int, int | None] = (2, 2)
     pairs: bool = True
@@ -136,6 +140,15 @@ class MethodInfo:
         for kind in self.kinds:
             need(kind in KINDS, f"kind {kind!r} is none of {', '.join(KINDS)}")
         need(not self.reads_labels or self.category == "baseline", "only a baseline may read labels")
+        need(
+            self.citation is None or isinstance(self.citation, Citation | str),
+            f"citation must be a Citation or text, it is {type(self.citation).__name__}",
+        )
+
+    @property
+    def cited(self) -> str:
+        """The citation as one line; empty if there is none."""
+        return self.citation.line() if isinstance(self.citation, Citation) else (self.citation or "").strip()
 
 
 @dataclass(frozen=True)

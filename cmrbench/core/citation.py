@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 KINDS = {
@@ -143,15 +143,20 @@ class Citation:
 def bibliography(citations: Iterable[Citation]) -> str:
     """A BibTeX file's text: each entry once, in the order of their keys.
 
+    A paper that is cited for two things keeps the notes of both.
+
     Raises
     ------
     ValueError
-        If two different citations have one key.
+        If two citations of one key differ in more than their notes.
     """
     found: dict[str, Citation] = {}
     for citation in citations:
-        if found.setdefault(citation.key, citation) != citation:
+        known = found.setdefault(citation.key, citation)
+        if replace(known, note="") != replace(citation, note=""):
             raise ValueError(f"two different citations have the key {citation.key!r}")
+        if citation.note not in known.note:
+            found[citation.key] = replace(known, note="; ".join(filter(None, (known.note, citation.note))))
     return "".join(f"{found[key].bibtex()}\n\n" for key in sorted(found, key=str.lower)).removesuffix("\n")
 
 

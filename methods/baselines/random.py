@@ -30,7 +30,6 @@ class Random(Method):
         name="random",
         title="Random",
         category="baseline",
-        citation="None: a floor.",
         modalities=(1, None),
         pairs=False,
     )
@@ -58,7 +57,6 @@ class RandomHash(Method):
         category="baseline",
         output="hash",
         retrieval=("hamming",),
-        citation="None: a floor.",
         modalities=(1, None),
         pairs=False,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cmrbench.core.citation import Citation
 from cmrbench.method import Context, Method, MethodInfo
 
 if TYPE_CHECKING:
@@ -34,9 +35,14 @@ class Raw2Sknn(Method):
         category="baseline",
         supervision="labels",
         retrieval=("2sknn",),
-        citation=(
-            "The search of G. Dwijesh, S. Bithel and S. Bedathur. LCM: a surprisingly effective framework for "
-            "supervised cross-modal retrieval. CODS-COMAD, 2023."
+        citation=Citation(
+            key="dwijesh2023lcm",
+            kind="inproceedings",
+            author="Gohil Dwijesh and Shivangi Bithel and Srikanta Bedathur",
+            title="LCM: A surprisingly effective framework for supervised cross-modal retrieval",
+            venue="6th Joint International Conference on Data Science and Management of Data (CODS-COMAD)",
+            year=2023,
+            doi="10.1145/3570991.3571048",
         ),
         modalities=(2, None),
         pairs=False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, Method, MethodInfo, paired_rows
 from cmrbench_methods.blocks.balanced import balanced_orthogonal_factor
@@ -61,9 +62,16 @@ class BATCH(Method):
         retrieval=("hamming",),
         group="Matrix factorization",
         venue="TKDE21",
-        citation=(
-            "Y. Wang, X. Luo, L. Nie, J. Song, W. Zhang and X.-S. Xu. BATCH: a scalable asymmetric discrete "
-            "cross-modal hashing. IEEE TKDE 33(11), 2021, pp. 3507-3519."
+        citation=Citation(
+            key="wang2021batch",
+            kind="article",
+            author="Yongxin Wang and Xin Luo and Liqiang Nie and Jingkuan Song and Wei Zhang and Xin-Shun Xu",
+            title="BATCH: A scalable asymmetric discrete cross-modal hashing",
+            venue="IEEE Transactions on Knowledge and Data Engineering",
+            year=2021,
+            pages="3507-3519",
+            doi="10.1109/TKDE.2020.2974825",
+            note="Volume 33(11)",
         ),
         url="https://github.com/BMC-SDNU/Cross-Modal-Hashing-Retrieval",
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, Method, MethodInfo, paired_rows
 from cmrbench_methods.blocks.correlation import add_ridge, leading_pairs, whitener
@@ -56,9 +57,14 @@ class SCM(Method):
         retrieval=("hamming",),
         group="Feature mapping",
         venue="AAAI14",
-        citation=(
-            "D. Zhang and W.-J. Li. Large-scale supervised multimodal hashing with semantic correlation maximization. "
-            "AAAI, 2014, pp. 2177-2183."
+        citation=Citation(
+            key="zhang2014scm",
+            kind="inproceedings",
+            author="Dongqing Zhang and Wu-Jun Li",
+            title="Large-scale supervised multimodal hashing with semantic correlation maximization",
+            venue="Proceedings of the Twenty-Eighth AAAI Conference on Artificial Intelligence",
+            year=2014,
+            pages="2177-2183",
         ),
         url="https://github.com/BMC-SDNU/Cross-Modal-Hashing-Retrieval",
         deterministic=True,

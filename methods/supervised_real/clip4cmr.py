@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo, paired_rows
 from cmrbench_methods.blocks.selection import Best, check_selection, label_arrays, validation_map
@@ -65,9 +66,17 @@ class CLIP4CMR(DeepMethod):
         supervision="labels",
         group="Transformer",
         venue="ARXIV22",
-        citation=(
-            "Z. Zeng, W. Mao. A Comprehensive Empirical Study of Vision-Language Pre-trained Model for Supervised "
-            "Cross-Modal Retrieval. arXiv:2201.02772, 2022."
+        citation=Citation(
+            key="zeng2022clip4cmr",
+            kind="misc",
+            author="Z. Zeng and W. Mao",
+            title=(
+                "A comprehensive empirical study of vision-language pre-trained model for supervised "
+                "cross-modal retrieval"
+            ),
+            venue="arXiv:2201.02772",
+            year=2022,
+            url="https://arxiv.org/abs/2201.02772",
         ),
         url="https://github.com/zhixiongz/CLIP4CMR",
         selects=True,

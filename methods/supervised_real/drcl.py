@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.selection import Best, check_selection
@@ -68,9 +69,14 @@ class DRCL(DeepMethod):
         supervision="labels",
         group="Paired-free",
         venue="TMM25",
-        citation=(
-            "R. Pu, Y. Qin, D. Peng, X. Song, H. Zheng. Deep Reversible Consistency Learning for Cross-modal "
-            "Retrieval. IEEE Transactions on Multimedia, 2025; arXiv:2501.05686."
+        citation=Citation(
+            key="pu2025drcl",
+            kind="article",
+            author="R. Pu and Y. Qin and D. Peng and X. Song and H. Zheng",
+            title="Deep reversible consistency learning for cross-modal retrieval",
+            venue="IEEE Transactions on Multimedia",
+            year=2025,
+            url="https://arxiv.org/abs/2501.05686",
         ),
         url="https://github.com/perquisite/DRCL",
         modalities=(2, None),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from cmrbench.core.citation import Citation
 from cmrbench.method import Context, MethodInfo, paired_rows
 from cmrbench_methods.blocks.selection import Best, check_selection, label_arrays, validation_map
 from cmrbench_methods.blocks.training import DeepMethod, batches, forward_all, run_epoch, seeded
@@ -50,7 +51,16 @@ class DSCMR(DeepMethod):
         supervision="labels",
         group="CNN-RNN",
         venue="CVPR19",
-        citation="L. Zhen, P. Hu, X. Wang, D. Peng. Deep Supervised Cross-modal Retrieval. CVPR 2019, 10394-10403.",
+        citation=Citation(
+            key="zhen2019dscmr",
+            kind="inproceedings",
+            author="Liangli Zhen and Peng Hu and Xu Wang and Dezhong Peng",
+            title="Deep supervised cross-modal retrieval",
+            venue="IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)",
+            year=2019,
+            pages="10394-10403",
+            doi="10.1109/CVPR.2019.01064",
+        ),
         url="https://github.com/penghu-cs/DSCMR",
         selects=True,
         torch=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from cmrbench.core.citation import Citation
 from cmrbench.method import Context, MethodInfo, paired_rows
 from cmrbench_methods.blocks.selection import Best, check_selection, label_arrays, validation_2sknn
 from cmrbench_methods.blocks.training import DeepMethod, batches, forward, forward_all, run_epoch, seeded
@@ -63,9 +64,14 @@ class LCM(DeepMethod):
         retrieval=("euclidean", "2sknn"),
         group="Auto-encoder",
         venue="CODS-COMAD23",
-        citation=(
-            "G. Dwijesh, S. Bithel, S. Bedathur. LCM: A Surprisingly Effective Framework for Supervised Cross-modal "
-            "Retrieval. CODS-COMAD 2023. doi:10.1145/3570991.3571048"
+        citation=Citation(
+            key="dwijesh2023lcm",
+            kind="inproceedings",
+            author="Gohil Dwijesh and Shivangi Bithel and Srikanta Bedathur",
+            title="LCM: A surprisingly effective framework for supervised cross-modal retrieval",
+            venue="6th Joint International Conference on Data Science and Management of Data (CODS-COMAD)",
+            year=2023,
+            doi="10.1145/3570991.3571048",
         ),
         url="https://doi.org/10.1145/3570991.3571048",
         selects=True,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, Method, MethodInfo, paired_rows
 from cmrbench_methods.blocks.correlation import add_ridge, canonical_directions
@@ -47,9 +48,19 @@ class CCA(Method):
         category="unsupervised_real",
         group="CCA",
         venue="MM10",
-        citation=(
-            "H. Hotelling. Relations between two sets of variates. Biometrika 28, 1936; N. Rasiwasia et al. A new "
-            "approach to cross-modal multimedia retrieval. ACM Multimedia, 2010, pp. 251-260."
+        citation=Citation(
+            key="rasiwasia2010crossmodal",
+            kind="inproceedings",
+            author=(
+                "Nikhil Rasiwasia and Jose Costa Pereira and Emanuele Coviello and Gabriel Doyle and Gert R. "
+                "G. Lanckriet and Roger Levy and Nuno Vasconcelos"
+            ),
+            title="A new approach to cross-modal multimedia retrieval",
+            venue="Proceedings of the 18th ACM International Conference on Multimedia",
+            year=2010,
+            pages="251-260",
+            doi="10.1145/1873951.1873987",
+            note="The method: H. Hotelling, Relations between two sets of variates, Biometrika 28, 1936",
         ),
         url="https://github.com/emanuetre/crossmodal",
         deterministic=True,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, Method, MethodInfo, paired_rows
 from cmrbench_methods.blocks.correlation import add_ridge, leading_pairs, oriented, whitener
@@ -48,10 +49,19 @@ class KCCA(Method):
         category="unsupervised_real",
         group="CCA",
         venue="JAIR13",
-        citation=(
-            "P. L. Lai and C. Fyfe. Kernel and nonlinear canonical correlation analysis. Int. J. Neural Systems 10, "
-            "2000; M. Hodosh, P. Young and J. Hockenmaier. Framing image description as a ranking task: data, models "
-            "and evaluation metrics. JAIR 47, 2013, pp. 853-899."
+        citation=Citation(
+            key="hodosh2013framing",
+            kind="article",
+            author="Micah Hodosh and Peter Young and Julia Hockenmaier",
+            title="Framing image description as a ranking task: Data, models and evaluation metrics",
+            venue="Journal of Artificial Intelligence Research",
+            year=2013,
+            pages="853-899",
+            doi="10.1613/jair.3994",
+            note=(
+                "The method: P. L. Lai and C. Fyfe, Kernel and nonlinear canonical correlation analysis, "
+                "International Journal of Neural Systems 10, 2000"
+            ),
         ),
     )
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"check": {"exact_up_to": 64, "landmarks": 48}}

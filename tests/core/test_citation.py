@@ -184,6 +184,12 @@ def test_a_bibliography_holds_each_entry_once_in_order() -> None:
     assert bibliography([]) == ""
 
 
+def test_a_paper_cited_for_two_things_keeps_both_notes() -> None:
+    method, data = replace(PAPER, note="The method"), replace(PAPER, note="The data")
+    _, _, fields = read_entry(bibliography([PAPER, method, data, method]))
+    assert fields["note"] == "The method; The data"
+
+
 WORDS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S"], exclude_characters="{}\\–—"), min_size=1)
 
 
