@@ -11,8 +11,10 @@ from cmrbench.core.errors import DataError
 from cmrbench.data.archives.safety import printable
 
 # What a download or an import has of its own beside the files.
-_OWN_ENDS = (".part", ".rejected", ".lock")
+_OWN_ENDS = (".part", ".part.json", ".rejected")
 _OWN_NAMES = ("import.json",)
+BY_HAND = (".rar", ".7z")
+"""Kinds of archives that only a person can unpack."""
 
 
 def files_in(folder: Path, chosen: Sequence[str] | None) -> dict[str, Path]:
@@ -24,7 +26,7 @@ def files_in(folder: Path, chosen: Sequence[str] | None) -> dict[str, Path]:
     ----------
     folder : Path
     chosen : sequence of str, optional
-        Only these files and subfolders of it.
+        Only these files and subfolders of it; with ``X.rar`` also the folder ``X``.
 
     Raises
     ------
@@ -36,7 +38,7 @@ def files_in(folder: Path, chosen: Sequence[str] | None) -> dict[str, Path]:
     root = Path(os.path.realpath(folder))
     found: dict[str, Path] = {}
     try:
-        for start in [folder] if chosen is None else [folder / c for c in dict.fromkeys(chosen)]:
+        for start in [folder] if chosen is None else [folder / c for c in _with_unpacked(chosen)]:
             if start == folder or start.is_dir():
                 _check_link(start, root)
                 found.update(_walk(start, folder, root))
@@ -45,6 +47,12 @@ def files_in(folder: Path, chosen: Sequence[str] | None) -> dict[str, Path]:
     except OSError as error:
         raise DataError(f"{error.filename or folder} cannot be read: {error.strerror}") from None
     return dict(sorted(found.items()))
+
+
+def _with_unpacked(chosen: Sequence[str]) -> dict[str, None]:
+    """The chosen names, and the folder ``X`` into which a person has unpacked ``X.rar``."""
+    unpacked = (c.rpartition(".")[0] for c in chosen if c.lower().endswith(BY_HAND))
+    return dict.fromkeys([*chosen, *filter(None, unpacked)])
 
 
 def _walk(start: Path, folder: Path, root: Path) -> Iterator[tuple[str, Path]]:

@@ -13,14 +13,13 @@ from types import TracebackType
 from typing import Any, BinaryIO, Protocol
 
 from cmrbench.core.errors import DataError
-from cmrbench.data.archives.folder import files_in
+from cmrbench.data.archives.folder import BY_HAND, files_in
 from cmrbench.data.archives.lines import split_lines
 from cmrbench.data.archives.safety import Limits
 from cmrbench.data.cache import explained
 
 _ZIPS = (".zip",)
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz")
-_UNREAD = (".rar", ".7z")
 _LIMIT = 64 << 20
 
 
@@ -102,11 +101,11 @@ class SourceTree:
         if found:
             shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
             raise DataError(f"{self.folder}: several files match {pattern!r}: {shown}; leave one of them there")
-        unread = [p for p in self._everything() if p.lower().endswith(_UNREAD)]
+        unread = [p for p in self._everything() if p.lower().endswith(BY_HAND)]
         if unread:
             raise DataError(
-                f"{self.folder} holds no file {pattern!r}, but {', '.join(sorted(unread)[:3])}, which is not read: "
-                f"unpack it by hand into a folder in {self.folder}"
+                f"{self.folder} holds no file {pattern!r}, but {unread[0]}, which is not read: "
+                f"unpack it by hand into {self.folder / unread[0].rpartition('.')[0]}"
             )
         tops = self._tops()
         shown = ", ".join(tops[:5]) + (f" and {len(tops) - 5} more" if len(tops) > 5 else "")
@@ -211,7 +210,7 @@ class SourceTree:
 
     def _tops(self) -> list[str]:
         """Plain files and archives, in alphabetic order."""
-        return [name for name in self._everything() if not name.lower().endswith(_UNREAD)]
+        return [name for name in self._everything() if not name.lower().endswith(BY_HAND)]
 
     def _below(self, top: str) -> Iterator[str]:
         archive = self._archives.get(top)

@@ -1,0 +1,51 @@
+"""The record of a source folder, ``import.json``: which files lie there, with size and SHA-256, and where from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cmrbench.core.errors import DataError
+
+RECORD = "import.json"
+
+
+def write_record(folder: Path, dataset: str, variant: str, files: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the record in one step.
+
+    Parameters
+    ----------
+    folder : Path
+        The dataset's source folder.
+    dataset : str
+        Registered name of the dataset that owns the folder.
+    variant : str
+        Which alternative set of files it holds.
+    files : mapping of file name to mapping
+        ``bytes`` and ``sha256``; for a file that was fetched also ``url`` and ``date``.
+    """
+    record = {"dataset": dataset, "variant": variant, "files": {name: dict(known) for name, known in files.items()}}
+    temporary = folder / f".{RECORD}.{os.getpid()}"
+    temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    os.replace(temporary, folder / RECORD)
+
+
+def recorded_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the record says of each file; nothing where there is no record.
+
+    Raises
+    ------
+    DataError
+        If the record is damaged.
+    """
+    path = folder / RECORD
+    try:
+        files = json.loads(path.read_bytes())["files"]
+        return {str(name): {**known, "sha256": str(known["sha256"])} for name, known in files.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise DataError(f"{path} is damaged; delete it and bring the dataset again") from None
