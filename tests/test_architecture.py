@@ -15,7 +15,7 @@ ALLOWED = {
     "core": {"core"},
     "method": {"core"},
     "registry": {"core", "method"},
-    "data": {"core"},
+    "data": {"core", "metrics"},  # audits measure
     "metrics": {"core"},
     "retrieval": {"core", "metrics"},
     "store": {"core"},

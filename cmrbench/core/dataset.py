@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items, concatenate
@@ -19,7 +19,7 @@ class Dataset:
     Attributes
     ----------
     name, feature_set : str
-        Registered names.
+        The name as results hold it (with split and transforms where they are not the default) and the feature set's.
     modalities : tuple of str
     dims : mapping of modality to int
         Feature columns.
@@ -35,6 +35,16 @@ class Dataset:
         Name of the method preset that fits this dataset's size, or ``""``.
     opener : callable
         Maps a split name to its items by modality.
+    split : str
+        Name of the frozen split; ``""`` for the default one.
+    kinds : mapping of modality to str
+        ``vector``, ``set``, ``tokens`` or ``raw``; a modality that is not named holds vectors.
+    transforms : tuple of str
+        What was done to the registered data, in this order.
+    notes : tuple of str
+        What was done to the source's values, for people.
+    describer : callable or None
+        Maps split, modality and ``"texts"`` or ``"pictures"`` to one text an item, or None.
     """
 
     name: str
@@ -48,6 +58,23 @@ class Dataset:
     fingerprint: str
     opener: Callable[[str], Mapping[str, Items]] = field(repr=False)
     preset: str = ""
+    split: str = ""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    transforms: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    describer: Callable[[str, str, str], list[str] | None] | None = field(default=None, repr=False)
+
+    def kind(self, modality: str) -> str:
+        """What an item of this modality is: ``vector``, ``set``, ``tokens`` or ``raw``."""
+        return self.kinds.get(modality, "vector")
+
+    def texts(self, split: str, modality: str) -> list[str] | None:
+        """One text an item of a split (caption, tags), in the order of its items; None where there are none."""
+        return self.describer(split, modality, "texts") if self.describer else None
+
+    def pictures(self, split: str, modality: str) -> list[str] | None:
+        """Where the raw file of each item of a split lies among the dataset's source files; None where unknown."""
+        return self.describer(split, modality, "pictures") if self.describer else None
 
     def part(self, *splits: str) -> dict[str, Items]:
         """Items of one split, or of several splits one after another, by modality.
@@ -67,6 +94,13 @@ class Dataset:
                 raise DataError(f"{self.name} has no split {split!r}; it has {', '.join(self.sizes)}")
         opened = [self.opener(s) for s in splits]
         return {m: concatenate([part[m] for part in opened]) for m in self.modalities}
+
+    def measured(self, *splits: str) -> dict[str, Items]:
+        """As `part`, but to be measured on: robustness transforms change what is learnt from, not what is found.
+
+        An opener that tells the two apart has a method `measured`.
+        """
+        return replace(self, opener=getattr(self.opener, "measured", self.opener)).part(*splits)
 
     def protocol(self, name: str) -> Protocol:
         """The protocol of that name."""

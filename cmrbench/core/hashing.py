@@ -8,10 +8,7 @@ import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import numpy as np
+from typing import Any
 
 
 def canonical_json(value: Any) -> str:
@@ -61,17 +58,20 @@ def digest_lines(lines: Iterable[str]) -> str:
     return h.hexdigest()
 
 
-def digest_arrays(arrays: Iterable[tuple[str, np.ndarray]]) -> str:
-    """SHA-256 over named arrays: names, dtypes, shapes and bytes (C order, little-endian)."""
+def digest_arrays(arrays: Iterable[tuple[str, Any]]) -> str:
+    """SHA-256 over named arrays: names, dtypes, shapes and bytes (C order, little-endian).
+
+    An array that has `shape`, `dtype` and ``blocks()`` (rows in order, cut anywhere) is read block by block; the
+    result is that of the whole.
+    """
     import numpy as np
 
     h = hashlib.sha256()
     for name, array in arrays:
-        plain = np.ascontiguousarray(array)
-        if plain.dtype.byteorder == ">":
-            plain = plain.astype(plain.dtype.newbyteorder("<"))
-        h.update(f"{name}|{plain.dtype.str}|{plain.shape}\n".encode())
-        h.update(plain.tobytes())
+        dtype = array.dtype.newbyteorder("<") if array.dtype.byteorder == ">" else array.dtype
+        h.update(f"{name}|{dtype.str}|{array.shape}\n".encode())
+        for block in array.blocks() if hasattr(array, "blocks") else [array]:
+            h.update(np.ascontiguousarray(block, dtype=dtype).tobytes())
     return h.hexdigest()
 
 

@@ -21,8 +21,9 @@ class Items:
     ----------
     modality : str
         A name such as ``"image"``; nothing depends on which one.
-    features : ndarray, float32, shape (n, d)
-        The feature vectors as the dataset gives them.
+    features : ndarray, shape (n, d), (n, r, d) or (n, length)
+        As the dataset gives them: vectors (float32); sets of vectors (float16 or float32); tokens (int32, 0 is
+        padding). Items that nothing describes yet have no columns.
     ids : ndarray of str, shape (n,)
         Stable item ids.
     instances : ndarray of str, shape (n,)
@@ -54,7 +55,7 @@ class Items:
     @property
     def dim(self) -> int:
         """Number of feature columns d."""
-        return int(self.features.shape[1])
+        return int(self.features.shape[-1])
 
     def without_labels(self) -> Items:
         """The same items with the labels withheld."""

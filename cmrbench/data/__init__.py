@@ -1,4 +1,4 @@
-"""Datasets: the catalogue, readers, and prepared splits in the cache. Names are imported when they are first used."""
+"""Datasets: the catalogue, builders, and prepared splits in the cache. Names are imported when they are first used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cmrbench.data.catalogue import Catalogue, load_catalogue
     from cmrbench.data.imports import import_dataset
-    from cmrbench.data.prepared import load_dataset, split_name
+    from cmrbench.data.load import load_dataset
     from cmrbench.data.synthetic import make_synthetic
     from cmrbench.data.verify import verify_dataset
 
@@ -16,9 +16,8 @@ _HOME = {
     "Catalogue": "catalogue",
     "import_dataset": "imports",
     "load_catalogue": "catalogue",
-    "load_dataset": "prepared",
+    "load_dataset": "load",
     "make_synthetic": "synthetic",
-    "split_name": "prepared",
     "verify_dataset": "verify",
 }
 
@@ -28,7 +27,6 @@ __all__ = [
     "load_catalogue",
     "load_dataset",
     "make_synthetic",
-    "split_name",
     "verify_dataset",
 ]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +18,61 @@ if TYPE_CHECKING:
     from numpy.lib.npyio import NpzFile
 
 MAX_UNPACKED_BYTES = 64 << 30
+BLOCK_BYTES = 32 << 20
+
+
+def scratch_array(folder: Path, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """A new array in a file of `folder`, to be filled in blocks of rows."""
+    return np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
+
+
+def row_blocks(array: np.ndarray, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """Rows of an array, in order, as copies of about 32 MiB; pages of a memory-mapped file are given back at once.
+
+    Parameters
+    ----------
+    array : ndarray, shape (n, ...)
+    rows : ndarray of int, optional
+        Which rows; all if left out.
+    """
+    n = len(array) if rows is None else len(rows)
+    row_bytes = max(1, array.dtype.itemsize * math.prod(array.shape[1:]))
+    step = max(1, BLOCK_BYTES // row_bytes)
+    for start in range(0, n, step):
+        chosen = slice(start, start + step) if rows is None else rows[start : start + step]
+        yield np.array(array[chosen])
+        release(array)
+
+
+def release(array: np.ndarray) -> None:
+    """Give back the memory of a memory-mapped array's pages: they are in its file, and are read again when needed."""
+    base: Any = array
+    while base is not None and not isinstance(base, mmap.mmap):
+        base = getattr(base, "base", None)
+    if base is not None and hasattr(base, "madvise"):
+        if isinstance(array, np.memmap) and array.mode in ("w+", "r+"):
+            array.flush()
+        base.madvise(mmap.MADV_DONTNEED)
+
+
+class Rows:
+    """Chosen rows of an array that is read in blocks: shape, dtype, and no more.
+
+    Parameters
+    ----------
+    array : ndarray, shape (n, ...)
+    rows : ndarray of int, shape (m,)
+    """
+
+    def __init__(self, array: np.ndarray, rows: np.ndarray) -> None:
+        self.array = array
+        self.rows = rows
+        self.shape = (len(rows), *array.shape[1:])
+        self.dtype = array.dtype
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """The rows in blocks; nothing where there are none."""
+        return row_blocks(self.array, self.rows)
 
 
 @contextmanager

@@ -17,14 +17,29 @@ _STALE_SECONDS = 24 * 3600
 _TEMPORARY = ".tmp-"
 
 
-def cache_root() -> Path:
-    """``CMRBENCH_DATA``, or the platform's cache folder for cmrbench. It need not exist yet."""
-    named = os.environ.get("CMRBENCH_DATA")
+def cache_roots() -> tuple[Path, ...]:
+    """The folders of ``CMRBENCH_DATA``, or the platform's cache folder for cmrbench. They need not exist yet.
+
+    Several are separated like ``PATH``: all are read, in this order; the last is written. A lab's shared folder
+    comes first.
+    """
+    named = [p for p in os.environ.get("CMRBENCH_DATA", "").split(os.pathsep) if p]
     if named:
-        return Path(named).expanduser().absolute()
+        return tuple(dict.fromkeys(Path(p).expanduser().absolute() for p in named))
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("cmrbench"))
+    return (Path(platformdirs.user_cache_dir("cmrbench")),)
+
+
+def cache_root() -> Path:
+    """The folder that is written: the last of `cache_roots`."""
+    return cache_roots()[-1]
+
+
+def find_in_cache(*parts: str, holds: str = "") -> Path | None:
+    """The first of the cache folders' paths of these parts that exists (and holds a file of that name)."""
+    found = (root.joinpath(*parts) for root in cache_roots())
+    return next((path for path in found if (path / holds if holds else path).exists()), None)
 
 
 @contextmanager
@@ -93,6 +108,44 @@ def new_folder(final: Path, doing: str, replace: bool = False) -> Iterator[Path]
                     raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_whole(path: Path, text: str, doing: str) -> None:
+    """Write a small text file (UTF-8) whole or not at all, in the place of an older one.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made if needed.
+    text : str
+    doing : str
+        As in `explained`.
+    """
+    with explained(path.parent, doing):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(temporary).chmod(0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """An empty folder in the cache for arrays that are too big for memory; it goes when the block ends."""
+    root = cache_root()
+    with explained(root, "write"):
+        root.mkdir(parents=True, exist_ok=True)
+        _remove_stale(root)
+        folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=root))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_stale(parent: Path) -> None:

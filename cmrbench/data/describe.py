@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cmrbench.data.sources import find_variant, import_command, source_folder
+from cmrbench.data.local import local_feature_sets
+from cmrbench.data.sources import can_fetch, find_variant, how_to_get, source_folder
 
 if TYPE_CHECKING:
     from cmrbench.data.catalogue import Catalogue
@@ -14,6 +15,7 @@ STATES = {
     "imported": "in the cache folder",
     "local": "read where it lies",
     "generated": "made in memory",
+    "features": "features that you brought or made",
     "missing": "not on this machine",
 }
 
@@ -21,10 +23,10 @@ STATES = {
 def state(catalogue: Catalogue, name: str) -> str:
     """Where a dataset is: a key of `STATES`."""
     entry = catalogue.entry(name)
-    if entry.reader == "synthetic":
+    if entry.builder == "synthetic":
         return "generated"
     if find_variant(entry, source_folder(catalogue, name)) is None:
-        return "missing"
+        return "features" if local_feature_sets(catalogue.resolve(name)) else "missing"
     if entry.folder is None:
         return "imported"
     return "embedded" if entry.folder.startswith("data/embedded/") else "local"
@@ -42,17 +44,20 @@ def describe(catalogue: Catalogue, name: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        JSON values only. ``splits`` holds registered sizes by feature set and split; it is empty for a dataset whose
-        splits come with what a user imports.
+        JSON values only. ``splits`` holds registered sizes by feature set, name of the split, and split; it is empty
+        for a dataset whose items have not been seen.
     """
     name = catalogue.resolve(name)
     entry = catalogue.entry(name)
     where = state(catalogue, name)
-    splits = {}
+    splits: dict[str, dict[str, Any]] = {}
     for fs_name, feature_set in entry.feature_sets.items():
-        records = feature_set.splits or entry.splits
-        if records:
-            splits[fs_name] = {split: record.items for split, record in records.items()}
+        own = feature_set.records
+        for split_name, split in entry.splits.items():
+            records = own.get(split_name) if own else split.records
+            if records:
+                sizes = {part: record.items for part, record in records.items()}
+                splits.setdefault(fs_name, {})[split_name] = sizes
     described: dict[str, Any] = {
         "name": name,
         "title": entry.title,
@@ -60,7 +65,16 @@ def describe(catalogue: Catalogue, name: str) -> dict[str, Any]:
         "state": where,
         "summary": entry.summary,
         "licence": entry.licence,
-        "citation": entry.citation,
+        "citation": entry.cited,
+        "names": entry.names,
+        "problems": entry.problems,
+        "default_split": entry.default_split,
+        "schemes": {
+            n: {"summary": split.summary, "used_by": split.used_by, "scheme": split.scheme.model_dump()}
+            for n, split in entry.splits.items()
+        },
+        "local_feature_sets": {n: str(folder) for n, folder in local_feature_sets(name).items()},
+        "can_fetch": can_fetch(entry),
         "homepage": entry.homepage,
         "classes": entry.labels.classes if entry.labels else 0,
         "multilabel": entry.labels.multilabel if entry.labels else False,
@@ -77,8 +91,6 @@ def describe(catalogue: Catalogue, name: str) -> dict[str, Any]:
         "sources": [s.model_dump(by_alias=True) for s in entry.sources],
         "preset": entry.preset,
         "folder": str(source_folder(catalogue, name)) if where in ("imported", "local") else "",
-        "how_to_get": ". ".join(filter(None, (entry.obtain, import_command(name, entry))))
-        if where == "missing"
-        else "",
+        "how_to_get": how_to_get(name, entry) if where == "missing" else "",
     }
     return described

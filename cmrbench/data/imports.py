@@ -13,6 +13,7 @@ from cmrbench.core.errors import DataError, UsageError
 from cmrbench.core.hashing import digest_file
 from cmrbench.data.cache import new_folder
 from cmrbench.data.prepared import read_content
+from cmrbench.data.resolve import resolve_files
 from cmrbench.data.sources import RECORD, Located, check_hash, expected_files, find_variant, source_folder
 
 if TYPE_CHECKING:
@@ -54,12 +55,14 @@ def import_dataset(name: str, folder: str | Path, catalogue: Catalogue | None = 
         catalogue = load_catalogue()
     name = catalogue.resolve(name)
     entry = catalogue.entry(name)
-    if entry.folder is not None or entry.reader == "synthetic":
-        instead = "made in memory" if entry.reader == "synthetic" else f"read from {source_folder(catalogue, name)}"
+    if entry.folder is not None or entry.builder == "synthetic":
+        instead = "made in memory" if entry.builder == "synthetic" else f"read from {source_folder(catalogue, name)}"
         raise UsageError(f"dataset {name!r} needs no import: it is {instead}")
     found = _examine(name, entry, Path(folder))
-    for _, feature_set in entry.feature_sets.items():
-        read_content(entry, feature_set, found)
+    for feature_set, spec in entry.feature_sets.items():
+        if find_variant(entry, found.folder, spec) is not None:
+            with read_content(resolve_files(name, feature_set, found, catalogue)):
+                pass  # that it can be read is what is asked
     final = source_folder(catalogue, name)
     with new_folder(final, f"import {name}", replace=True) as temporary:
         copied = {}
@@ -90,7 +93,7 @@ def _examine(name: str, entry: Entry, folder: Path) -> Located:
     hashes = {}
     for source in _files(entry, variant):
         path = folder / source.file
-        if source.attachment and not path.exists():
+        if (source.attachment or source.optional) and not path.exists():
             continue
         _plain_file(path)
         if source.sha256 is not None:

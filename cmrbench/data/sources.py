@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from cmrbench.core.errors import DataError, DatasetMissingError
 from cmrbench.core.hashing import digest_file
-from cmrbench.data.cache import cache_root
+from cmrbench.data.cache import cache_root, cache_roots
 
 if TYPE_CHECKING:
-    from cmrbench.data.catalogue import Catalogue, Entry
+    from cmrbench.data.catalogue import Catalogue, Entry, FeatureSet, Source
 
 RECORD = "import.json"
 
@@ -39,23 +39,30 @@ class Located:
 
 
 def source_folder(catalogue: Catalogue, name: str) -> Path:
-    """Where the source files of a dataset are looked for."""
+    """Where the source files of a dataset lie: the first cache folder that has them, else where they would be put."""
     entry = catalogue.entry(name)
     if entry.folder is not None:
         return catalogue.home(name) / entry.folder
-    return cache_root() / "sources" / name
+    owner = entry.sources_of or catalogue.resolve(name)
+    places = [root / "sources" / owner for root in cache_roots()]
+    return next((p for p in places if find_variant(entry, p) is not None), cache_root() / "sources" / owner)
 
 
-def find_variant(entry: Entry, folder: Path) -> str | None:
-    """The first variant all of whose files lie in the folder; None: there is none."""
-    for variant, sources in entry.variants().items():
-        if all((folder / s.file).is_file() for s in sources if not s.attachment):
+def needed(sources: list[Source]) -> list[Source]:
+    """Those without which nothing can be built."""
+    return [s for s in sources if not s.attachment and not s.optional]
+
+
+def find_variant(entry: Entry, folder: Path, feature_set: FeatureSet | None = None) -> str | None:
+    """The first variant (that holds the feature set) whose needed files all lie in the folder; None: there is none."""
+    for variant, sources in entry.variants(feature_set).items():
+        if needed(sources) and all((folder / s.file).is_file() for s in needed(sources)):
             return variant
     return None
 
 
-def locate(catalogue: Catalogue, name: str) -> Located:
-    """Find the source files of a dataset (a registered name).
+def locate(catalogue: Catalogue, name: str, feature_set: FeatureSet | None = None) -> Located:
+    """Find the source files of a dataset (a registered name), those of one feature set if it is given.
 
     Raises
     ------
@@ -64,13 +71,13 @@ def locate(catalogue: Catalogue, name: str) -> Located:
     """
     entry = catalogue.entry(name)
     folder = source_folder(catalogue, name)
-    variant = find_variant(entry, folder)
+    variant = find_variant(entry, folder, feature_set)
     if variant is None:
-        raise DatasetMissingError(missing_message(name, entry, folder))
+        raise DatasetMissingError(missing_message(name, entry, folder, feature_set))
     recorded = _recorded(folder)
-    needed = [s for s in entry.variants()[variant] if not s.attachment]
-    hashes = {s.file: s.sha256 or recorded.get(s.file) or digest_file(folder / s.file) for s in needed}
-    return Located(folder, variant, hashes, all(s.sha256 for s in needed))
+    there = [s for s in entry.variants()[variant] if not s.attachment and (folder / s.file).is_file()]
+    hashes = {s.file: s.sha256 or recorded.get(s.file) or digest_file(folder / s.file) for s in there}
+    return Located(folder, variant, hashes, all(s.sha256 for s in there))
 
 
 def _recorded(folder: Path) -> dict[str, str]:
@@ -85,7 +92,7 @@ def _recorded(folder: Path) -> dict[str, str]:
         raise DataError(f"{path} is damaged; import the dataset again") from None
 
 
-def check_sources(entry: Entry, located: Located) -> None:
+def check_sources(located: Located) -> None:
     """Compare the files that are read for features with their registered or recorded hashes.
 
     Raises
@@ -93,9 +100,8 @@ def check_sources(entry: Entry, located: Located) -> None:
     DataError
         With the file, the hash that was expected and the one that was found.
     """
-    for source in entry.variants()[located.variant]:
-        if not source.attachment:
-            check_hash(located.folder / source.file, located.hashes[source.file])
+    for file, expected in located.hashes.items():
+        check_hash(located.folder / file, expected)
 
 
 def check_hash(path: Path, expected: str) -> None:
@@ -107,27 +113,33 @@ def check_hash(path: Path, expected: str) -> None:
         )
 
 
-def expected_files(entry: Entry) -> str:
+def expected_files(entry: Entry, feature_set: FeatureSet | None = None) -> str:
     """The files that a folder must hold to be the dataset's, alternatives joined by "or"."""
-    return " or ".join(" and ".join(s.file for s in v if not s.attachment) for v in entry.variants().values())
+    ways = [" and ".join(s.file for s in needed(v)) for v in entry.variants(feature_set).values()]
+    return " or ".join(filter(None, ways))
 
 
-def import_command(name: str, entry: Entry) -> str:
-    """What to type to bring the dataset here."""
-    return f"cmrbench data import {name} --from FOLDER, where FOLDER holds {expected_files(entry)}"
+def can_fetch(entry: Entry, feature_set: FeatureSet | None = None) -> bool:
+    """Whether `data fetch` can bring all that is needed of some variant."""
+    return any(needed(v) and all(s.url for s in needed(v)) for v in entry.variants(feature_set).values())
 
 
-def missing_message(name: str, entry: Entry, folder: Path) -> str:
+def how_to_get(name: str, entry: Entry, feature_set: FeatureSet | None = None) -> str:
+    """What to type to bring the dataset here, and what a person has to do before."""
+    bring = f"cmrbench data import {name} --from FOLDER, where FOLDER holds {expected_files(entry, feature_set)}"
+    fetch = f"cmrbench data fetch {name}" if can_fetch(entry, feature_set) else ""
+    by_hand = " ".join(entry.obtain.split()).rstrip(".")
+    return "; ".join(filter(None, (by_hand, f"bring it with: {' or '.join(filter(None, (fetch, bring)))}")))
+
+
+def missing_message(name: str, entry: Entry, folder: Path, feature_set: FeatureSet | None = None) -> str:
     """What to say of a dataset that is not on this machine."""
-    ways = expected_files(entry)
     origin = entry.homepage or next((s.origin for s in entry.sources if s.origin), "")
     parts = [f"dataset {name!r} ({entry.title}) is not on this machine"]
     if entry.folder is not None:
-        return f"{parts[0]}: {folder} should hold {ways}"
+        return f"{parts[0]}: {folder} should hold {expected_files(entry, feature_set)}"
     if origin:
         parts.append(f"it comes from {origin}")
     parts.append(f"licence: {' '.join(entry.licence.split()).rstrip('.')}")
-    if entry.obtain:
-        parts.append(" ".join(entry.obtain.split()).rstrip("."))
-    parts.append(f"bring it with: {import_command(name, entry)}")
+    parts.append(how_to_get(name, entry, feature_set))
     return "; ".join(parts)

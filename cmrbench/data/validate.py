@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
@@ -11,19 +12,22 @@ from cmrbench.core.dataset import SPLITS
 from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items, concatenate
 from cmrbench.core.protocol import Protocol
-from cmrbench.data.content import Content
+from cmrbench.data.arrays import row_blocks
+from cmrbench.data.content import Content, Cut
 
 Parts = Mapping[str, Mapping[str, Items]]
+_DTYPES = {"vector": ("float32",), "set": ("float16", "float32"), "tokens": ("int32",), "raw": ("float32",)}
+_SHAPES = {"vector": 2, "set": 3, "tokens": 2, "raw": 2}
 
 
-def validate(content: Content, protocols: tuple[Protocol, ...], multilabel: bool) -> dict[str, dict[str, Items]]:
-    """Check everything and return the splits.
+def validate_items(content: Content, kinds: Mapping[str, str], multilabel: bool) -> None:
+    """Check every item: features, ids, labels, texts. Features are read in blocks.
 
     Parameters
     ----------
     content : Content
-    protocols : tuple of Protocol
-        All that the dataset is measured under.
+    kinds : mapping of modality to str
+        ``vector``, ``set``, ``tokens`` or ``raw``.
     multilabel : bool
         Whether an item may have more or fewer labels than one.
 
@@ -34,37 +38,91 @@ def validate(content: Content, protocols: tuple[Protocol, ...], multilabel: bool
     """
     for modality, items in content.items.items():
         where = f"{content.file}: {modality}"
-        _features(items, where)
+        _features(items, kinds[modality], where)
         _ids(items, where)
-        _splits(content.splits[modality], items, where)
+        if content.splits is not None:
+            _splits(content.splits[modality], items, where)
         if items.labels is not None:
             _labels(items, where, content.classes, multilabel)
-    parts = content.parts()
+        for what, told in (("texts", content.texts), ("pictures", content.pictures)):
+            if modality in told and len(told[modality]) != len(items):
+                raise DataError(f"{where}: {len(items)} items but {len(told[modality])} {what}")
+
+
+def validate_cut(
+    cut: Cut, protocols: tuple[Protocol, ...], multilabel: bool
+) -> tuple[dict[str, dict[str, Items]], list[str]]:
+    """Check the splits, and that every protocol can be measured on them.
+
+    Parameters
+    ----------
+    cut : Cut
+    protocols : tuple of Protocol
+        All that the dataset is measured under.
+    multilabel : bool
+        Rare labels of multi-label data may be absent from train or from a gallery: that is noted, not refused.
+
+    Returns
+    -------
+    parts : dict of split to dict of modality to Items
+        Ids, instances and labels; no features.
+    notes : list of str
+
+    Raises
+    ------
+    DataError
+        One sentence with the file and the item.
+    """
+    parts = cut.described()
+    content = cut.content
     if "train" not in parts:
         raise DataError(f"{content.file}: no item is in the split 'train'")
     _complete(parts, content)
     _disjoint(parts, content.file)
-    _every_class_in_train(parts["train"], content)
+    found = list(_classes_without_training(parts["train"], content))
     for protocol in protocols:
-        _measurable(parts, protocol, content.file)
-    return parts
+        found += _unanswerable(parts, protocol, content.file)
+    tolerated = [f for f in found if multilabel and f.by_label]
+    for fault in found:
+        if fault not in tolerated:
+            raise DataError(f"{content.file}: {fault.text}")
+    return parts, [fault.text for fault in tolerated]
+
+
+@dataclass(frozen=True)
+class _Fault:
+    text: str
+    by_label: bool
 
 
 def _item(items: Items, row: int) -> str:
     return f"row {row} (item {items.ids[row]})"
 
 
-def _features(items: Items, where: str) -> None:
-    if items.features.dtype != np.float32 or items.features.ndim != 2:
-        raise DataError(f"{where}: expected float32 rows, got {items.features.dtype} of shape {items.features.shape}")
-    finite = np.isfinite(items.features).all(1)
-    if not finite.all():
-        raise DataError(f"{where}: {_item(items, int(np.argmin(finite)))} holds NaN or infinity")
-    nonzero = items.features.any(1)
-    if not nonzero.all():
-        row, count = int(np.argmin(nonzero)), int((~nonzero).sum())
-        more = f", and so are {count - 1} more" if count > 1 else ""
-        raise DataError(f"{where}: {_item(items, row)} is all zero{more}; drop such items or describe them otherwise")
+def _features(items: Items, kind: str, where: str) -> None:
+    features = items.features
+    if features.dtype not in _DTYPES[kind] or features.ndim != _SHAPES[kind]:
+        expected = f"{' or '.join(_DTYPES[kind])} of {_SHAPES[kind]} dimensions"
+        raise DataError(f"{where}: expected {expected}, got {features.dtype} of shape {features.shape}")
+    if kind == "raw":
+        if features.shape[1]:
+            raise DataError(f"{where}: raw items have no columns, got {features.shape[1]}")
+        return
+    start, zero, first_zero = 0, 0, -1
+    for block in row_blocks(features):
+        flat = block.reshape(len(block), -1)
+        finite = np.isfinite(flat).all(1)
+        if not finite.all():
+            raise DataError(f"{where}: {_item(items, start + int(np.argmin(finite)))} holds NaN or infinity")
+        nonzero = flat.any(1)
+        if not nonzero.all():
+            first_zero = first_zero if zero else start + int(np.argmin(nonzero))
+            zero += int((~nonzero).sum())
+        start += len(block)
+    if zero:
+        more = f", and so are {zero - 1} more" if zero > 1 else ""
+        what = f"{_item(items, first_zero)} is all zero{more}"
+        raise DataError(f"{where}: {what}; drop such items or describe them otherwise")
 
 
 def _ids(items: Items, where: str) -> None:
@@ -78,7 +136,7 @@ def _ids(items: Items, where: str) -> None:
 def _splits(splits: np.ndarray, items: Items, where: str) -> None:
     if len(splits) != len(items):
         raise DataError(f"{where}: {len(items)} items but {len(splits)} entries of split")
-    known = np.isin(splits, SPLITS)
+    known = np.isin(splits, ("", *SPLITS))
     if not known.all():
         row = int(np.argmin(known))
         raise DataError(f"{where}: {_item(items, row)} is in split {str(splits[row])!r}; known: {', '.join(SPLITS)}")
@@ -120,15 +178,16 @@ def _disjoint(parts: Parts, file: str) -> None:
         home |= dict.fromkeys(here, split)
 
 
-def _every_class_in_train(train: Mapping[str, Items], content: Content) -> None:
+def _classes_without_training(train: Mapping[str, Items], content: Content) -> Iterator[_Fault]:
     for modality, items in train.items():
         if items.labels is not None and not items.labels.any(0).all():
-            name = content.classes[int(np.argmin(items.labels.any(0)))]
-            raise DataError(f"{content.file}: {modality}: class {name!r} has no training item")
+            absent = np.flatnonzero(~items.labels.any(0))
+            more = f", nor have {len(absent) - 1} more" if len(absent) > 1 else ""
+            yield _Fault(f"{modality}: class {content.classes[absent[0]]!r} has no training item{more}", True)
 
 
-def _measurable(parts: Parts, protocol: Protocol, file: str) -> None:
-    """Every query finds something relevant in the gallery of every other modality."""
+def _unanswerable(parts: Parts, protocol: Protocol, file: str) -> Iterator[_Fault]:
+    """Queries that have nothing relevant in the gallery of another modality."""
     for split in (*protocol.query, *protocol.gallery):
         if split not in parts:
             raise DataError(f"{file}: protocol {protocol.name} needs the split {split!r}, which has no items")
@@ -136,12 +195,16 @@ def _measurable(parts: Parts, protocol: Protocol, file: str) -> None:
     gallery = {m: concatenate([parts[s][m] for s in protocol.gallery]) for m in parts["train"]}
     for a, b in permutations(query, 2):
         left, right = query[a], gallery[b]
-        if protocol.relevance == "instance":
+        by_label = protocol.relevance == "label"
+        if not by_label:
             found = np.isin(left.instances, right.instances)
         elif left.labels is None or right.labels is None:
             raise DataError(f"{file}: protocol {protocol.name} compares labels, but there are none")
         else:
             found = (left.labels & right.labels.max(0)).any(1)
         if not found.all():
-            item = left.ids[int(np.argmin(found))]
-            raise DataError(f"{file}: {a} query {item} has no relevant {b} in the gallery of protocol {protocol.name}")
+            item, others = left.ids[int(np.argmin(found))], int((~found).sum()) - 1
+            more = f", nor have {others} more" if others else ""
+            yield _Fault(
+                f"{a} query {item} has no relevant {b} in the gallery of protocol {protocol.name}{more}", by_label
+            )

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import DataError
 from cmrbench.core.hashing import digest_file
-from cmrbench.data.content import fingerprint
+from cmrbench.core.names import DatasetName
+from cmrbench.data.local import local_feature_sets
 from cmrbench.data.prepared import MANIFEST, prepared_folder, read_content, read_manifest
+from cmrbench.data.resolve import Resolved, available, resolve
 from cmrbench.data.sources import Located, locate
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class Check:
     dataset, item : str
         A file, or the splits of a feature set.
     kind : str
-        ``source``, ``splits`` or ``prepared``.
+        ``source``, ``features`` (files of a local feature set), ``splits``, ``values`` or ``prepared``.
     status : str
         ``ok``, ``bad`` or ``missing``.
     detail : str
@@ -63,14 +65,22 @@ def verify_dataset(name: str, catalogue: Catalogue | None = None) -> list[Check]
         catalogue = load_catalogue()
     name = catalogue.resolve(name)
     entry = catalogue.entry(name)
-    if entry.reader == "synthetic":
+    if entry.builder == "synthetic":
         return [Check(name, "source", "generator", "ok", "made in memory from a seed")]
-    located = locate(catalogue, name)
-    checks = list(_sources(name, entry, located))
-    if any(c.status == "bad" for c in checks):
-        return checks
-    for feature_set in entry.feature_sets:
-        checks += _feature_set(name, feature_set, entry, located)
+    here = available(catalogue, name)
+    local = local_feature_sets(name)
+    checks: list[Check] = []
+    if not local or any(n not in local for n in here):
+        checks += _sources(name, entry, locate(catalogue, name))
+        if any(c.status == "bad" for c in checks):
+            return checks
+    for feature_set in here:
+        resolved = resolve(DatasetName(name, feature_set), catalogue)
+        if feature_set in local:
+            for file, expected in resolved.located.hashes.items():
+                path = resolved.located.folder / file
+                checks.append(_hashed(name, "features", path, expected, "as stored", f"{feature_set}/{file}"))
+        checks += _feature_set(resolved)
     return checks
 
 
@@ -79,26 +89,34 @@ def _sources(name: str, entry: Entry, located: Located) -> Iterator[Check]:
         path = located.folder / source.file
         expected = source.sha256 or located.hashes.get(source.file)
         if not path.is_file():
-            # Only attachments can be missing here: nothing is computed from them.
-            yield Check(name, "source", source.file, "missing", "attachment; features do not need it")
+            # Only these can be missing here: nothing needs them.
+            what = "attachment; features do not need it" if source.attachment else "optional"
+            yield Check(name, "source", source.file, "missing", what)
         elif expected is None:
             yield Check(name, "source", source.file, "ok", "no SHA-256 is registered")
         else:
             yield _hashed(name, "source", path, expected, "registered" if source.sha256 else "as imported")
 
 
-def _feature_set(name: str, feature_set: str, entry: Entry, located: Located) -> Iterator[Check]:
+def _feature_set(resolved: Resolved) -> Iterator[Check]:
+    name, feature_set = resolved.name, resolved.feature_set_name
     try:
-        parts, _ = read_content(entry, entry.feature_sets[feature_set], located)
+        with read_content(resolved) as (cut, parts, _):
+            found = cut.fingerprint()
     except DataError as error:
         yield Check(name, "splits", feature_set, "bad", str(error))
         return
-    folder = prepared_folder(name, feature_set, entry, located)
     yield Check(name, "splits", feature_set, "ok", ", ".join(f"{s} {_count(p)}" for s, p in parts.items()))
+    registered = resolved.feature_set.fingerprint
+    if registered is not None and resolved.is_default_split:
+        same = registered == found
+        detail = "registered" if same else f"fingerprint {found}, expected {registered}"
+        yield Check(name, "values", feature_set, "ok" if same else "bad", detail)
+    folder = prepared_folder(resolved)
     if not (folder / MANIFEST).is_file():
         return
     manifest = read_manifest(folder)
-    if manifest["fingerprint"] != fingerprint(parts):
+    if manifest["fingerprint"] != found:
         yield Check(name, "prepared", folder.name, "bad", "its fingerprint is not the one of the sources")
     for file, known in manifest["files"].items():
         path = folder / file

@@ -8,6 +8,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cmrbench.core.names import registered_part
+
 FLAG_MARKS = {
     "label-reading": ("†", "reads the gallery's labels when it ranks; not comparable with methods that do not"),
     "learned-codes": ("‡", "gallery codes were learned for these very items in training, not computed by the model"),
@@ -59,7 +61,7 @@ def row_title(title: str, what: str, retrieval: str | None, output: str) -> str:
 
 def preset_note(preset: str, dataset: str) -> str:
     """What a preset named in a row's title means."""
-    if preset == dataset:
+    if preset == registered_part(dataset):
         return "the published setting of the method for this dataset"
     return PRESET_NOTES.get(preset, "the method's preset of that name")
 

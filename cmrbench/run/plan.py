@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from cmrbench.core.dataset import Dataset
 from cmrbench.core.errors import UnknownNameError, UsageError
 from cmrbench.core.hashing import canonical_json, describe_values, digest, plain_numbers
+from cmrbench.core.names import DatasetName, registered_part
 from cmrbench.core.runs import RunSpec
 from cmrbench.method import RETRIEVALS, Method
 from cmrbench.registry import MethodRef, MethodTable, source_digest
@@ -139,20 +141,20 @@ def _check(request: RunRequest) -> None:
 
 
 def _load_datasets(request: RunRequest, catalogue_files: Sequence[str]) -> dict[str, Dataset]:
-    from cmrbench.data import load_catalogue, load_dataset, split_name
+    from cmrbench.data import load_catalogue, load_dataset
 
     catalogue = load_catalogue(catalogue_files)
-    names = [split_name(text) for text in request.datasets]
-    for name, _ in names:
-        catalogue.entry(name)
+    names = [DatasetName.parse(text) for text in request.datasets]
+    for name in names:
+        catalogue.entry(name.dataset)
     return {
-        text: load_dataset(name, feature_set, catalogue=catalogue, **request.settings.get(name, {}))
-        for text, (name, feature_set) in zip(request.datasets, names, strict=True)
+        text: load_dataset(name, catalogue=catalogue, **request.settings.get(name.dataset, {}))
+        for text, name in zip(request.datasets, names, strict=True)
     }
 
 
 def _check_settings(request: RunRequest, classes: Mapping[str, type[Method]], datasets: Mapping[str, Dataset]) -> None:
-    dataset_names = {text.split("/")[0] for text in datasets}
+    dataset_names = {registered_part(text) for text in datasets}
     for name, values in request.settings.items():
         if name in classes:
             known = classes[name].parameters()
@@ -208,7 +210,7 @@ def _runs_of(request: RunRequest, ref: MethodRef, cls: type[Method], dataset: Da
         "device": where,
         "threads": request.threads,
     }
-    base = dataset.name.split("[")[0]
+    typed = re.sub(r"\[.*?\]", "", dataset.name)  # parameters of a made dataset are handed over as values
     specs = [
         RunSpec(
             method=info.name,
@@ -231,8 +233,8 @@ def _runs_of(request: RunRequest, ref: MethodRef, cls: type[Method], dataset: Da
             ref=ref,
             info={f: getattr(info, f) for f in ("title", "category", "group", "venue", "output", "supervision")},
             resolved=resolved,
-            dataset_name=base,
-            dataset_params=dict(request.settings.get(base, {})),
+            dataset_name=typed,
+            dataset_params=dict(request.settings.get(registered_part(typed), {})),
             protocols=tuple(p.name for p in protocols),
             retrievals=retrievals,
             device=where,
@@ -248,7 +250,7 @@ def _preset(request: RunRequest, cls: type[Method], dataset: Dataset) -> str:
     if request.preset == "none":
         return ""
     if request.preset == "auto":
-        return next((p for p in (dataset.name, dataset.preset) if p and p in cls.PRESETS), "")
+        return next((p for p in (registered_part(dataset.name), dataset.preset) if p and p in cls.PRESETS), "")
     if not cls.PRESETS:
         return ""
     if request.preset not in cls.PRESETS:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from cmrbench.core.protocol import Protocol
+from cmrbench.data import builders
+from cmrbench.data.archives import SourceTree
+from cmrbench.data.builders.base import BuildRequest
+from cmrbench.data.catalogue import Entry
+from cmrbench.data.content import Content, Cut
+from cmrbench.data.validate import validate_cut, validate_items
 
 SIZES = {"train": 24, "val": 8, "query": 6, "gallery": 10}
 
@@ -44,7 +53,7 @@ def entry(**changes: Any) -> dict[str, Any]:
         "licence": "none",
         "citation": "none",
         "labels": {"multilabel": True},
-        "reader": "npz",
+        "builder": "npz",
         "folder": ".",
         "sources": [{"file": "data.npz"}],
         "feature_sets": {
@@ -52,3 +61,19 @@ def entry(**changes: Any) -> dict[str, Any]:
         },
         "protocols": [{"name": "query-gallery", "query": ["query"], "gallery": ["gallery"]}],
     } | changes
+
+
+def build(entry: Entry, feature_set: str, folder: Path, variant: str = "") -> Content:
+    """What the entry's builder makes of the files of a folder."""
+    files = [s.file for s in entry.variants()[variant]]
+    (folder / "scratch").mkdir(exist_ok=True)
+    with SourceTree(folder, [f for f in files if (folder / f).exists()]) as tree:
+        spec = entry.feature_sets[feature_set]
+        return builders.build(BuildRequest("mine", entry, spec, tree, folder / "scratch", variant))
+
+
+def checked(content: Content, protocols: Sequence[Protocol] = (), multilabel: bool = True) -> tuple[Cut, list[str]]:
+    """Validate a content of vectors and cut it by its own splits, as preparing does; the cut and the notes."""
+    validate_items(content, dict.fromkeys(content.items, "vector"), multilabel)
+    cut = Cut.by(content, dict(content.splits or {}))
+    return cut, validate_cut(cut, tuple(protocols), multilabel)[1]

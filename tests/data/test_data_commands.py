@@ -43,7 +43,7 @@ def test_list(own_cache: Path) -> None:
 
 def test_info() -> None:
     described = json.loads(output("info", "emoji", "--json"))
-    assert described["splits"]["multilingual"]["train"] == 924
+    assert described["splits"]["multilingual"]["standard"]["train"] == 924
     assert described["feature_sets"]["classic-bow"]["modalities"]["text"]["dims"] == 452
     shown = output("info", "emoji")
     for part in ("SIL OFL 1.1", "classic-minilm (default)", "text_ja", "all-test", "query + ", "mAP@all"):

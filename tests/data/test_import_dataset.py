@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import made_data
@@ -109,9 +111,11 @@ def test_a_file_that_changes_meanwhile_is_refused(
 ) -> None:
     from cmrbench.data import imports
 
-    def read_then_change(*args: object) -> None:
+    @contextmanager
+    def read_then_change(*args: object) -> Iterator[None]:
         with (brought / "data.npz").open("ab") as file:
             file.write(b"more")
+        yield
 
     monkeypatch.setattr(imports, "read_content", read_then_change)
     with pytest.raises(DataError, match="has changed while it was being imported"):

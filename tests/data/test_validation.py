@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,6 @@ from cmrbench.core.errors import DataError
 from cmrbench.core.protocol import Protocol
 from cmrbench.data.catalogue import Entry
 from cmrbench.data.content import Content
-from cmrbench.data.readers import read
-from cmrbench.data.validate import validate
 
 PROTOCOLS = (Protocol("query-gallery", ("query",), ("gallery",)),)
 Change = Callable[[dict[str, np.ndarray]], object]
@@ -25,7 +24,7 @@ def content(folder: Path, change: Change, multilabel: bool = True) -> Content:
     raw = made_data.arrays(multilabel=multilabel)
     change(raw)
     entry = Entry.model_validate(made_data.entry(labels={"multilabel": multilabel}))
-    return read(entry, entry.feature_sets["plain"], made_data.save(folder, raw), "")
+    return made_data.build(entry, "plain", made_data.save(folder, raw))
 
 
 def put(name: str, at: object, value: object) -> Change:
@@ -33,16 +32,6 @@ def put(name: str, at: object, value: object) -> Change:
         raw[name][at] = value
 
     return change
-
-
-def no_relevant(raw: dict[str, np.ndarray]) -> None:
-    raw["label"][raw["split"] == "gallery", 3] = 0
-    row = np.flatnonzero(raw["split"] == "query")[2]
-    raw["label"][row] = [0, 0, 0, 1]
-
-
-def no_training_item(raw: dict[str, np.ndarray]) -> None:
-    raw["label"][raw["split"] == "train", 2] = 0
 
 
 BROKEN: dict[str, tuple[Change, str]] = {
@@ -54,22 +43,35 @@ BROKEN: dict[str, tuple[Change, str]] = {
     "unknown split": (put("split", 0, "test"), r"row 0 \(item item-0\) is in split 'test'; known: train, val"),
     "no training": (put("split", slice(0, 24), "val"), r"no item is in the split 'train'"),
     "no query": (put("split", slice(32, 38), "val"), r"protocol query-gallery needs the split 'query'"),
+}
+
+
+def no_relevant(raw: dict[str, np.ndarray]) -> None:
+    raw["label"][raw["split"] == "gallery"] %= 3
+
+
+def no_training_item(raw: dict[str, np.ndarray]) -> None:
+    train = raw["split"] == "train"
+    raw["label"][train] = np.where(raw["label"][train] == 2, 1, raw["label"][train])
+
+
+RARE: dict[str, tuple[Change, str]] = {
     "class without training item": (no_training_item, r"image: class 'c2' has no training item"),
-    "query without relevant item": (no_relevant, r"image query item-34 has no relevant text in the gallery of"),
-    "query without label": (put("label", 36, 0), r"image query item-36 has no relevant text"),
+    "query without relevant item": (no_relevant, r"image query item-35 has no relevant text in the gallery of"),
 }
 
 
 def test_sound_data_passes(tmp_path: Path) -> None:
-    parts = validate(content(tmp_path, lambda raw: None), PROTOCOLS, multilabel=True)
-    assert {s: len(p["image"]) for s, p in parts.items()} == made_data.SIZES
+    cut, notes = made_data.checked(content(tmp_path, lambda raw: None), PROTOCOLS, multilabel=True)
+    assert {s: len(p["image"]) for s, p in cut.rows.items()} == made_data.SIZES
+    assert notes == []
 
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_what_is_wrong_is_said(case: str, tmp_path: Path) -> None:
     change, expected = BROKEN[case]
     with pytest.raises(DataError, match=expected) as caught:
-        validate(content(tmp_path, change), PROTOCOLS, multilabel=True)
+        made_data.checked(content(tmp_path, change), PROTOCOLS, multilabel=True)
     assert "\n" not in str(caught.value)
 
 
@@ -81,7 +83,7 @@ def test_one_label_an_item(count: int, tmp_path: Path) -> None:
 
     broken = content(tmp_path, change, multilabel=False)
     with pytest.raises(DataError, match=rf"row 12 \(item item-12\) has {count} labels, but the dataset has one"):
-        validate(broken, PROTOCOLS, multilabel=False)
+        made_data.checked(broken, PROTOCOLS, multilabel=False)
 
 
 def test_an_instance_in_two_splits_is_refused(tmp_path: Path) -> None:
@@ -90,19 +92,29 @@ def test_an_instance_in_two_splits_is_refused(tmp_path: Path) -> None:
     instances[45] = "item-2"
     items = {m: replace(i, instances=instances) for m, i in sound.items.items()}
     with pytest.raises(DataError, match=r"instance item-2 is in both train and gallery; splits are disjoint"):
-        validate(replace(sound, items=items), PROTOCOLS, multilabel=True)
+        made_data.checked(replace(sound, items=items), PROTOCOLS, multilabel=True)
 
 
 def test_relevance_by_instance(tmp_path: Path) -> None:
     sound = content(tmp_path, lambda raw: None)
     same = Protocol("pairs", ("query",), ("query",), relevance="instance")
-    validate(sound, (same,), multilabel=True)
+    made_data.checked(sound, (same,))
     with pytest.raises(DataError, match="image query item-32 has no relevant text in the gallery of protocol pairs"):
-        validate(sound, (replace(same, gallery=("gallery",)),), multilabel=True)
+        made_data.checked(sound, (replace(same, gallery=("gallery",)),))
 
 
 def test_labels_are_needed_where_they_are_compared(tmp_path: Path) -> None:
     sound = content(tmp_path, lambda raw: None)
     unlabelled = replace(sound, items={m: i.without_labels() for m, i in sound.items.items()})
     with pytest.raises(DataError, match="protocol query-gallery compares labels, but there are none"):
-        validate(unlabelled, PROTOCOLS, multilabel=True)
+        made_data.checked(unlabelled, PROTOCOLS, multilabel=True)
+
+
+@pytest.mark.parametrize("case", RARE)
+def test_rare_labels_are_noted_in_multi_label_data_and_refused_otherwise(case: str, tmp_path: Path) -> None:
+    change, expected = RARE[case]
+    broken = content(tmp_path, change, multilabel=False)
+    with pytest.raises(DataError, match=expected):
+        made_data.checked(broken, PROTOCOLS, multilabel=False)
+    _, notes = made_data.checked(broken, PROTOCOLS, multilabel=True)
+    assert re.search(expected, notes[0])

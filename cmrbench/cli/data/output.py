@@ -18,8 +18,8 @@ _MARKS = {"ok": "[green]ok[/]", "bad": "[bold red]bad[/]", "missing": "[yellow]m
 
 
 def sizes_of(described: dict[str, Any], feature_set: str) -> list[object]:
-    """Registered sizes of the four splits, "-" where there is none; nothing where none is registered."""
-    sizes = described["splits"].get(feature_set, {})
+    """Registered sizes of the default split's four parts, "-" where there is none; nothing where none is registered."""
+    sizes = described["splits"].get(feature_set, {}).get(described["default_split"], {})
     return [sizes.get(split, "-") for split in SPLITS] if sizes else []
 
 

@@ -1,8 +1,7 @@
-"""Reader of anybody's own features: one data.npz with an array a modality, `label`, `split`, and optional ids."""
+"""Builder of anybody's own features: one data.npz with an array a modality, `label`, `split`, and optional ids."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,22 +9,28 @@ import numpy as np
 from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items
 from cmrbench.data.arrays import as_features, as_labels, as_strings, open_npz
+from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 from cmrbench.data.content import Content
-from cmrbench.data.splits import cut_validation
 
 if TYPE_CHECKING:
-    from cmrbench.data.catalogue import Entry, FeatureSet
+    from cmrbench.data.catalogue import Entry
 
 VERSION = 1
 
 
-def read(entry: Entry, feature_set: FeatureSet, folder: Path, variant: str) -> Content:
+class Options(BuilderOptions):
+    """None."""
+
+
+def build(request: BuildRequest) -> Content:
     """Read the layout that docs/data.md describes: row i of every array is one instance.
 
     ``<modality>`` (n, d) real numbers; ``label`` (n,) class numbers or (n, C) multi-hot; ``split`` (n,) out of
     train, val, query, gallery; optional ``ids`` (n,) and ``class_names`` (C,).
     """
-    path = folder / next(s.file for s in entry.variants()[variant] if not s.attachment)
+    entry, feature_set = request.entry, request.feature_set
+    source = next(s.file for s in entry.variants()[request.variant] if not s.attachment)
+    path = request.tree.path(source, request.scratch)
     file = str(path)
     needed = [*feature_set.modalities, "split", *(["label"] if entry.labels else [])]
     optional = ("ids", "class_names") if entry.labels else ("ids",)
@@ -46,9 +51,6 @@ def read(entry: Entry, feature_set: FeatureSet, folder: Path, variant: str) -> C
             raise DataError(f"{file}: {modality} has {len(features)} rows, but split has {n}")
         items[modality] = Items(modality, features, ids, ids, labels)
         notes.append(note)
-    if entry.validation and "val" not in splits:
-        splits = cut_validation(splits, ids, labels, entry.validation)
-        notes.append(f"validation: {entry.validation:.0%} of the training items, by the order of the SHA-256 of ids")
     return Content(file, items, dict.fromkeys(items, splits), classes, tuple(filter(None, notes)))
 
 

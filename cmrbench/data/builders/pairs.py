@@ -1,4 +1,4 @@
-"""Reader of the embedded datasets: features and labels in features_int8.npz, ids, texts and tags in pairs.parquet."""
+"""Builder of the embedded datasets: features and labels in features_int8.npz, ids, texts and tags in pairs.parquet."""
 
 from __future__ import annotations
 
@@ -10,47 +10,76 @@ import numpy as np
 from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items
 from cmrbench.data.arrays import as_labels, open_npz
+from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 from cmrbench.data.content import Content
+from cmrbench.data.pictures import part_of
 
 if TYPE_CHECKING:
-    from cmrbench.data.catalogue import Entry, FeatureSet, ModalityFeatures
+    from cmrbench.data.archives import SourceTree
+    from cmrbench.data.catalogue import ModalityFeatures
 
 VERSION = 1
 FEATURES, PAIRS = "features_int8.npz", "pairs.parquet"
+PICTURES, OFFSETS = "thumbs64_q50.webpcat", "thumbs64_q50.offsets.npy"
 
 
-def read(entry: Entry, feature_set: FeatureSet, folder: Path, variant: str) -> Content:
+class Options(BuilderOptions):
+    """What to take for labels.
+
+    Attributes
+    ----------
+    tags : list of str or None
+        The column `tags` gives the labels, with these tags left out, and items without a tag go; None: the classes.
+    """
+
+    tags: list[str] | None = None
+
+
+def build(request: BuildRequest) -> Content:
     """Read one feature set. Items that a modality cannot describe are left out of all modalities, with a note."""
-    file = str(folder / FEATURES)
-    with open_npz(folder / FEATURES) as stored:
+    tags = Options.model_validate(request.options).tags
+    features, pairs = (request.tree.path(name, request.scratch) for name in (FEATURES, PAIRS))
+    file = str(features)
+    with open_npz(features) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    specs = feature_set.modalities
-    texts = {spec.read.column for spec in specs.values() if spec.read and spec.read.kind == "char_ngrams"}
-    columns = _columns(folder / PAIRS, {"id", *texts, *(["tags"] if entry.tags is not None else [])})
+    specs = request.feature_set.modalities
+    described = {spec.read.get("column", "") for spec in specs.values() if spec.read.get("kind") == "char_ngrams"}
+    text_of = {m: spec.read.get("column", m) for m, spec in specs.items() if m.startswith("text")}
+    columns = _columns(pairs, {"id", *described, *text_of.values(), *(["tags"] if tags is not None else [])})
     ids = np.array(columns["id"])
     if len(ids) != len(arrays["label"]):
-        raise DataError(f"{folder / PAIRS} has {len(ids)} rows, but {file} has {len(arrays['label'])}")
+        raise DataError(f"{pairs} has {len(ids)} rows, but {file} has {len(arrays['label'])}")
 
     notes = []
-    if entry.tags is None:
+    if tags is None:
         classes = tuple(str(c) for c in arrays["class_names"])
         labels = as_labels(arrays["label"], file, len(classes))
     else:
-        classes, labels = tag_labels(columns["tags"], entry.tags)
+        classes, labels = tag_labels(columns["tags"], tags)
     kept = np.asarray(labels.any(1))
     if not kept.all():
         notes.append(f"{int((~kept).sum())} items without a tag left out")
-    for column in sorted(texts):
+    for column in sorted(described):
         kept = np.logical_and(kept, [bool(text.strip()) for text in columns[column]])
-    if texts:
+    if described:
         notes.append(f"{int((~kept).sum())} items without a text in every language left out")
 
     rows = np.flatnonzero(kept)
     items = {}
     for modality, spec in specs.items():
-        features = _features(spec, arrays, columns, file, modality)[rows]
-        items[modality] = Items(modality, features, ids[rows], ids[rows], labels[rows])
-    return Content(file, items, dict.fromkeys(items, arrays["split"][rows]), classes, tuple(notes))
+        values = _features(spec, arrays, columns, file, modality)[rows]
+        items[modality] = Items(modality, values, ids[rows], ids[rows], labels[rows])
+    texts = {m: [columns[c][r] for r in rows] for m, c in text_of.items()}
+    pictures = _pictures(request.tree, request.scratch, rows)
+    splits = dict.fromkeys(items, arrays["split"][rows])
+    return Content(file, items, splits, classes, tuple(notes), texts, {"image": pictures} if pictures else {})
+
+
+def _pictures(tree: SourceTree, scratch: Path, rows: np.ndarray) -> list[str]:
+    if not (tree.has(PICTURES) and tree.has(OFFSETS)):
+        return []
+    bounds = np.load(tree.path(OFFSETS, scratch), allow_pickle=False).tolist()
+    return [part_of(PICTURES, bounds[r], bounds[r + 1]) for r in rows.tolist()]
 
 
 def _columns(path: Path, names: set[str]) -> dict[str, list[str]]:
@@ -74,17 +103,18 @@ def _features(
     file: str,
     modality: str,
 ) -> np.ndarray:
-    if spec.read is None:
+    kind, column = spec.read.get("kind"), spec.read.get("column", "")
+    if kind not in ("int8", "bag_of_words", "char_ngrams"):
         raise DataError(f"the catalogue does not say how {modality} is read from {file}")
     try:
-        if spec.read.kind == "int8":
-            stored, scale = arrays[spec.read.column], arrays[f"{spec.read.column}_scale"]
+        if kind == "int8":
+            stored, scale = arrays[column], arrays[f"{column}_scale"]
             return stored.astype(np.float32) * scale.astype(np.float32)
-        if spec.read.kind == "bag_of_words":
+        if kind == "bag_of_words":
             return bag_of_words(arrays["bow_indptr"], arrays["bow_indices"], len(arrays["bow_vocab"]))
     except KeyError as error:
         raise DataError(f"{file} has no array {error.args[0]}") from None
-    return char_ngrams(columns[spec.read.column], spec.dims or 512)
+    return char_ngrams(columns[column], spec.dims or 512)
 
 
 def bag_of_words(indptr: np.ndarray, indices: np.ndarray, n_words: int) -> np.ndarray:

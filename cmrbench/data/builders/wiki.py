@@ -1,20 +1,16 @@
-"""Reader of the classic Wikipedia features: the packed data.npz, or the original raw_features.mat and its two lists."""
+"""Builder of the classic Wikipedia features: the packed data.npz, or raw_features.mat and its two lists."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items
 from cmrbench.data.arrays import as_features, as_labels, as_strings, open_npz
+from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 from cmrbench.data.content import Content
-from cmrbench.data.splits import cut_validation
-
-if TYPE_CHECKING:
-    from cmrbench.data.catalogue import Entry, FeatureSet
 
 VERSION = 1
 PACKED, MATLAB = "data.npz", "raw_features.mat"
@@ -22,19 +18,24 @@ LISTS = {"train": "trainset_txt_img_cat.list", "test": "testset_txt_img_cat.list
 _IN_MATLAB = {"image": ("I_tr", "I_te"), "text": ("T_tr", "T_te")}
 
 
-def read(entry: Entry, feature_set: FeatureSet, folder: Path, variant: str) -> Content:
+class Options(BuilderOptions):
+    """None."""
+
+
+def build(request: BuildRequest) -> Content:
     """Read either form; both give the same content. The 693 test items become the split ``query``."""
+    entry, variant = request.entry, request.variant
+    names = [MATLAB, *LISTS.values()] if variant == "original" else [PACKED]
+    folder = {request.tree.path(name, request.scratch).parent for name in names}.pop()
     classes = tuple(entry.labels.names or ()) if entry.labels else ()
     file = str(folder / (MATLAB if variant == "original" else PACKED))
     raw = _original(folder) if variant == "original" else _packed(folder)
     n = len(raw["label"])
     labels = as_labels(raw["label"], file, len(classes))
     instances = as_strings(raw["text_id"], file, "text_id", n)
-    splits = cut_validation(
-        np.where(raw["split"] == "test", "query", raw["split"]), instances, labels, entry.validation or 0.1
-    )
+    splits = np.where(raw["split"] == "test", "query", raw["split"])
     items, notes = {}, []
-    for modality in feature_set.modalities:
+    for modality in request.feature_set.modalities:
         features, note = as_features(raw[modality], file, modality)
         if len(features) != n:
             raise DataError(f"{file}: {len(features)} rows of {modality}, but {n} labels")

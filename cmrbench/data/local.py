@@ -1,0 +1,144 @@
+"""Feature sets of this machine: brought by `data import` or made by `extract`, beside those that are registered."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cmrbench.core.errors import DataError, UsageError
+from cmrbench.core.hashing import digest_file
+from cmrbench.data.cache import cache_root, cache_roots, new_folder
+
+if TYPE_CHECKING:
+    from cmrbench.data.catalogue import FeatureSet, NamedSplit
+
+RECORD = "feature_set.json"
+FORMAT = 1
+_KEYS = ("format", "builder", "options", "modalities", "files", "summary", "provenance", "split", "raw_of")
+
+
+@dataclass(frozen=True)
+class LocalFeatureSet:
+    """A feature set whose files lie in the cache, with all that is known of where they come from.
+
+    Attributes
+    ----------
+    builder : str
+        What reads the files, with `options`.
+    options : mapping
+    modalities : mapping of modality to mapping
+        As in the catalogue: kind, extractor, layer, normalisation, dims.
+    summary : str
+    provenance : mapping
+        JSON values for people: where the files come from, when, by which command or weights.
+    split : mapping or None
+        A scheme as in the catalogue, for files that bring their own split; None: the dataset's splits apply.
+    raw_of : str
+        The registered feature set whose texts and pictures these items have, or ``""``.
+    files : mapping of file name to SHA-256
+        Filled when it is saved.
+    folder : Path or None
+    """
+
+    builder: str
+    options: Mapping[str, Any]
+    modalities: Mapping[str, Mapping[str, Any]]
+    summary: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    split: Mapping[str, Any] | None = None
+    raw_of: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+
+    def feature_set(self) -> FeatureSet:
+        """As the catalogue's own feature sets."""
+        from cmrbench.data.catalogue import FeatureSet
+
+        return FeatureSet.model_validate(
+            {
+                "summary": self.summary,
+                "builder": self.builder,
+                "options": dict(self.options),
+                "modalities": {m: dict(spec) for m, spec in self.modalities.items()},
+            }
+        )
+
+    def own_split(self) -> NamedSplit | None:
+        """The split that the files bring."""
+        from cmrbench.data.catalogue import NamedSplit
+
+        if self.split is None:
+            return None
+        return NamedSplit.model_validate({"summary": "as the imported file says", "scheme": dict(self.split)})
+
+
+def local_feature_sets(name: str) -> dict[str, Path]:
+    """The local feature sets of a dataset (a registered name) by name, with their folders."""
+    found: dict[str, Path] = {}
+    for root in cache_roots():
+        for record in sorted((root / "features" / name).glob(f"*/{RECORD}")):
+            if not record.parent.name.startswith("."):
+                found.setdefault(record.parent.name, record.parent)
+    return found
+
+
+def read_local(folder: Path) -> LocalFeatureSet:
+    """Read the record of a local feature set.
+
+    Raises
+    ------
+    DataError
+        If it is damaged or of another version.
+    """
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_bytes())
+        if record["format"] != FORMAT:
+            raise DataError(f"{path} has the format {record['format']!r}, this version reads {FORMAT}; import it again")
+        values = {key: record[key] for key in _KEYS[1:]}
+        values["files"] = {str(n): str(k["sha256"]) for n, k in values["files"].items()}
+        local = LocalFeatureSet(**values, folder=folder)
+        local.feature_set()
+        local.own_split()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise DataError(f"{path} is damaged; delete the folder and import the feature set again") from None
+    return local
+
+
+@contextmanager
+def new_local_feature_set(name: str, feature_set: str, replace: bool = False) -> Iterator[Path]:
+    """A temporary folder that becomes the local feature set when the block ends well; `save_record` writes its record.
+
+    Raises
+    ------
+    UsageError
+        If there is one of that name and `replace` is not said.
+    """
+    final = cache_root() / "features" / name / feature_set
+    if final.exists() and not replace:
+        raise UsageError(f"dataset {name!r} has a local feature set {feature_set!r} already; choose another name")
+    with new_folder(final, f"store {name}/{feature_set}", replace=replace) as temporary:
+        yield temporary
+        if not (temporary / RECORD).is_file():
+            raise RuntimeError(f"no record was written for {name}/{feature_set}")
+
+
+def save_record(local: LocalFeatureSet, folder: Path) -> None:
+    """Write the record into the folder, with the hashes of all other files in it."""
+    files = {
+        path.name: {"bytes": path.stat().st_size, "sha256": digest_file(path)}
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.name != RECORD
+    }
+    values = {"format": FORMAT} | {key: getattr(local, key) for key in _KEYS[1:]} | {"files": files}
+    (folder / RECORD).write_text(json.dumps(values, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def remove_local(folder: Path) -> None:
+    """Delete a local feature set."""
+    shutil.rmtree(folder)

@@ -1,0 +1,156 @@
+"""From a typed name to what must be prepared: entry, feature set, split, and the files on this machine."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cmrbench.core.errors import DataError, UnknownNameError
+from cmrbench.core.names import DatasetName
+from cmrbench.data.local import local_feature_sets, read_local
+from cmrbench.data.sources import Located, find_variant, locate, source_folder
+
+if TYPE_CHECKING:
+    from cmrbench.core.protocol import Protocol
+    from cmrbench.data.catalogue import Catalogue, Entry, FeatureSet, NamedSplit
+    from cmrbench.data.catalogue.schema import Records
+
+
+class AliasNotice(UserWarning):
+    """Says what an alias is taken for, where papers mean different things by it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Resolved:
+    """A dataset in one feature set and one split, as it is prepared.
+
+    Attributes
+    ----------
+    name : str
+        Registered name.
+    entry : Entry
+    feature_set_name : str
+    feature_set : FeatureSet
+    split_name : str
+    split : NamedSplit
+    is_default_split : bool
+    located : Located
+        The files that are read.
+    lists : Path or None
+        The folder of frozen ids, where the split is such lists.
+    """
+
+    name: str
+    entry: Entry
+    feature_set_name: str
+    feature_set: FeatureSet
+    split_name: str
+    split: NamedSplit
+    is_default_split: bool
+    located: Located
+    lists: Path | None = None
+
+    @property
+    def builder(self) -> str:
+        """Name of the builder."""
+        return self.feature_set.builder or self.entry.builder
+
+    @property
+    def records(self) -> Records | None:
+        """The registered sizes and hashes of the split, where the data has been seen."""
+        own = self.feature_set.records
+        return own.get(self.split_name) if own else self.split.records
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What an item of each modality is."""
+        return {m: spec.kind for m, spec in self.feature_set.modalities.items()}
+
+    @property
+    def multilabel(self) -> bool:
+        """Whether an item can have several labels."""
+        return self.entry.labels.multilabel if self.entry.labels else False
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The protocols that measure this split."""
+        return tuple(p.protocol() for p in self.entry.protocols if not p.splits or self.split_name in p.splits)
+
+    @property
+    def title(self) -> str:
+        """The name as results hold it."""
+        return str(DatasetName(self.name, split=None if self.is_default_split else self.split_name))
+
+
+def resolve(name: DatasetName, catalogue: Catalogue) -> Resolved:
+    """Find what a name stands for. Its transforms are not looked at.
+
+    Raises
+    ------
+    UnknownNameError
+        If the dataset, the feature set or the split is not known.
+    DatasetMissingError
+        If its files are not on this machine.
+    """
+    note = catalogue.note(name.dataset)
+    if note:
+        warnings.warn(note, AliasNotice, stacklevel=3)
+    registered = catalogue.resolve(name.dataset)
+    entry = catalogue.entry(registered)
+    local = local_feature_sets(registered)
+    chosen = name.feature_set or entry.default_feature_set
+    if chosen in entry.feature_sets:
+        feature_set, own_split = entry.feature_sets[chosen], None
+        try:
+            located = locate(catalogue, registered, feature_set)
+        except DataError as error:
+            if name.feature_set is None and local:
+                here = ", ".join(f"{registered}/{n}" for n in local)
+                raise type(error)(f"{error}; on this machine are: {here}") from None
+            raise
+    elif chosen in local:
+        stored = read_local(local[chosen])
+        feature_set, own_split = stored.feature_set(), stored.own_split()
+        located = Located(local[chosen], "", dict(stored.files), registered=False)
+    else:
+        raise UnknownNameError(f"feature set of {registered}", chosen, [*entry.feature_sets, *local])
+    split_name, split, lists = _split(name.split, registered, own_split, catalogue)
+    default = split_name == (entry.default_split if own_split is None else "")
+    return Resolved(registered, entry, chosen, feature_set, split_name, split, default, located, lists)
+
+
+def resolve_files(name: str, feature_set: str, located: Located, catalogue: Catalogue) -> Resolved:
+    """A registered feature set in its default split, out of files that lie elsewhere (not yet imported)."""
+    entry = catalogue.entry(name)
+    split_name, split, lists = _split(None, name, None, catalogue)
+    return Resolved(name, entry, feature_set, entry.feature_sets[feature_set], split_name, split, True, located, lists)
+
+
+def _split(
+    asked: str | None, name: str, own: NamedSplit | None, catalogue: Catalogue
+) -> tuple[str, NamedSplit, Path | None]:
+    entry = catalogue.entry(name)
+    if asked is None and own is not None:
+        return "", own, None
+    chosen = asked or entry.default_split
+    if chosen in entry.splits:
+        split = entry.splits[chosen]
+        scheme: Any = split.scheme
+        return chosen, split, catalogue.home(name) / scheme.file if scheme.kind == "ids" else None
+    from cmrbench.data.frozen import frozen_splits
+
+    frozen = frozen_splits(name)
+    if chosen not in frozen:
+        raise UnknownNameError(f"split of {name}", chosen, [*entry.splits, *frozen])
+    split, folder = frozen[chosen]
+    return chosen, split, folder
+
+
+def available(catalogue: Catalogue, name: str) -> list[str]:
+    """The feature sets of a dataset that can be used on this machine, the registered ones first."""
+    entry = catalogue.entry(name)
+    folder = source_folder(catalogue, name)
+    here = [n for n, fs in entry.feature_sets.items() if find_variant(entry, folder, fs) is not None]
+    return [*here, *local_feature_sets(catalogue.resolve(name))]
