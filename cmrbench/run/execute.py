@@ -153,6 +153,10 @@ class _Runner:
             train, held_out = training_items(
                 labelled, val, supervised=info.supervision == "labels", selects=info.selects, pairs=info.pairs
             )
+        if info.pairs and not (_corresponding(train) and (held_out is None or _corresponding(held_out))):
+            raise DeclinedError(
+                f"{info.name} learns from pairs, but no training instance of {self.dataset.name} is in all modalities"
+            )
         self.on_stage("fit")
         with _clock(self.seconds, "fit"):
             fitted = self.method.fit(train, held_out, self.context)
@@ -164,7 +168,7 @@ class _Runner:
         with _clock(self.seconds, "load"):
             for split in splits:
                 if split not in self.opened:
-                    self.opened[split] = self.dataset.part(split)
+                    self.opened[split] = self.dataset.measured(split)
             return {m: concatenate([self.opened[s][m] for s in splits]) for m in self.dataset.modalities}
 
     def _encode(self, splits: Sequence[str], modality: str) -> np.ndarray:
@@ -268,6 +272,12 @@ class _Runner:
 
 def _closed(split: str) -> Mapping[str, Items]:
     raise MethodError(f"declines may look at what a dataset declares, not open its {split} items")
+
+
+def _corresponding(items: Mapping[str, Items]) -> bool:
+    """Whether row i of every modality is of the same instance."""
+    first, *others = items.values()
+    return all(np.array_equal(first.instances, other.instances) for other in others)
 
 
 def _labels(items: Items) -> np.ndarray:

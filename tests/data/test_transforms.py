@@ -341,10 +341,17 @@ def test_smaller_training_sets_lie_within_larger_ones_and_keep_every_class(sever
         assert before <= now
         assert got["image"].labels.any(0).all()
         assert (got["image"].instances == got["text"].instances).all()
-        assert abs(len(now) - share * 200) <= CLASSES
+        assert len(now) == max(CLASSES, share * 200)
+        if share >= 0.1 and not several:
+            first = [len(i) for i in _by_class(got["image"])]
+            assert np.allclose(first, [share * len(i) for i in _by_class(made["train"]["image"])], atol=2)
         before = now
     whole = apply(dataset(made), ("train=1",)).part("train")
     assert same(whole, made["train"])
+
+
+def _by_class(items):
+    return [np.flatnonzero(items.labels.argmax(1) == k) for k in range(CLASSES)]
 
 
 def test_feature_noise_is_relative_to_each_column_of_train():

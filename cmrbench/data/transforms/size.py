@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cmrbench.data.transforms.base import Transform
+from cmrbench.data.transforms.base import Transform, picked
 from cmrbench.data.units import Units
 
 if TYPE_CHECKING:
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 class TrainShare(Transform):
     """A share of the training instances; smaller shares of one seed are subsets of larger ones.
 
-    Within each class (of several labels, the first) and each group of instances that are in the same modalities, the
-    first so many (halves up) in the order of their keys, and of every class at least one instance.
+    There is one order of the instances, and a share is so many of its first (halves up). It begins with one instance
+    of every class; the others are interleaved such that any beginning holds about the same share of each class (of
+    several labels, the first counts). Instances that are in the same modalities are ordered by themselves, so that the
+    share holds in each modality.
     """
 
     name = "train"
@@ -28,19 +30,24 @@ class TrainShare(Transform):
     def learnt(self, split: str, part: Part, dataset: Dataset) -> Part:
         """The instances that are kept, in their order."""
         units = Units.of(part)
-        order = np.array(
-            sorted(range(len(units.names)), key=lambda u: self.key(str(units.names[u]))),
-            np.int64,
-        )
+        order = sorted(range(len(units.names)), key=lambda u: self.key(str(units.names[u])))
         kept = np.zeros(len(order), bool)
-        for group in units.groups_of(order):
-            classes = np.zeros(len(group), np.int64) if units.labels is None else units.classes_of(group)
-            for k in np.unique(classes):
-                members = group[classes == k]
-                kept[members[: int(self.amount * len(members) + 0.5)]] = True
-            if units.labels is None:
-                kept[group[0]] = True
-            else:
-                has = units.labels[group] == 1
-                kept[group[has.argmax(0)[has.any(0)]]] = True  # the first that has the label
+        for group in units.groups_of(np.array(order, np.int64)):
+            ranked, classes = self._ranked(group, units)
+            kept[ranked[: max(classes, int(self.amount * len(group) + 0.5))]] = True
         return {m: items.take(np.flatnonzero(kept[units.rows[m]])) for m, items in part.items()}
+
+    def _ranked(self, group: np.ndarray, units: Units) -> tuple[np.ndarray, int]:
+        """The units of a group in the order in which they are kept, and how many stay whatever the share."""
+        if units.labels is None:
+            return group, 1
+        place = np.empty(len(group))
+        classes = units.classes_of(group)
+        for k in np.unique(classes).tolist():
+            members = classes == k
+            offset = picked(self.key("class", k), 1 << 32) / (1 << 32)
+            place[members] = (np.arange(members.sum()) + offset) / members.sum()
+        has = units.labels[group] == 1
+        first = np.unique(has.argmax(0)[has.any(0)])
+        place[first] = -1
+        return group[np.argsort(place, kind="stable")], max(1, len(first))
