@@ -1,0 +1,154 @@
+"""Draw a split by a scheme, or take somebody's lists, check it as registered ones are checked, and freeze it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cmrbench.core.errors import DataError, UsageError
+from cmrbench.data.cache import cache_root, new_folder
+from cmrbench.data.content import split_sizes
+from cmrbench.data.frozen import FORMAT, RECORD, frozen_splits, read_lists, write_lists
+from cmrbench.data.prepared import read_content
+from cmrbench.data.resolve import resolve
+
+if TYPE_CHECKING:
+    from cmrbench.core.items import Items
+    from cmrbench.core.names import DatasetName
+    from cmrbench.data.catalogue import Catalogue
+    from cmrbench.data.resolve import Resolved
+    from cmrbench.data.scheme_models import Scheme
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class FrozenSplit:
+    """A split that has been frozen.
+
+    Attributes
+    ----------
+    name : str
+        How it is named from now on: ``NAME:SPLIT``.
+    folder : Path
+    sizes : mapping of split to int, or to mapping of modality to int
+    protocols : tuple of str
+        The dataset's protocols that measure it.
+    notes : tuple of str
+        What was done to the values or left out, for people.
+    """
+
+    name: str
+    folder: Path
+    sizes: Mapping[str, int | dict[str, int]]
+    protocols: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def freeze(name: DatasetName, split: str, how: Scheme | Path, catalogue: Catalogue) -> FrozenSplit:
+    """Draw or take a split of a dataset and freeze it in the cache; nothing is written unless it is sound.
+
+    Parameters
+    ----------
+    name : DatasetName
+        The dataset, in the feature set whose items are cut.
+    split : str
+        The new split's name.
+    how : Scheme or Path
+        How to draw it, or the folder with somebody's lists (`cmrbench.data.frozen`).
+    catalogue : Catalogue
+
+    Raises
+    ------
+    UsageError
+        If the name is taken or cannot be used.
+    DataError
+        If the data is too small, or the split is not sound: a class without training items, a query without anything
+        relevant, a split that the protocols need.
+    """
+    plain = _checked(name, split, catalogue)
+    resolved = _with(plain, split, how)
+    final = cache_root() / "splits" / resolved.name / split
+    with read_content(resolved) as (_, parts, notes):
+        lists = _instances(parts) if not isinstance(how, Path) else read_lists(how)
+        sizes = {s: split_sizes(part) for s, part in parts.items()}
+    record: dict[str, Any] = {
+        "format": FORMAT,
+        "dataset": resolved.name,
+        "split": split,
+        "feature_set": resolved.feature_set_name,
+        "scheme": {"from": how.name} if isinstance(how, Path) else how.model_dump(),
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "sources": dict(resolved.located.hashes),
+        "sizes": sizes,
+    }
+    with _once(final) as temporary:
+        record["files"] = write_lists(lists, temporary)
+        (temporary / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+    protocols = tuple(p.name for p in resolved.protocols)
+    return FrozenSplit(f"{resolved.name}:{split}", final, sizes, protocols, tuple(notes))
+
+
+@contextmanager
+def _once(final: Path) -> Iterator[Path]:
+    """A folder that becomes `final`, unless another process has made one of that name meanwhile."""
+    with new_folder(final, f"freeze the split {final.name}") as temporary:
+        yield temporary
+        if final.exists():
+            raise UsageError(
+                f"the split {final.name!r} has been made by another process meanwhile; choose another name"
+            )
+
+
+def _checked(name: DatasetName, split: str, catalogue: Catalogue) -> Resolved:
+    if name.split or name.transforms:
+        raise UsageError(f"{name} names a split or a transform; a new split is drawn from NAME or NAME/FEATURE_SET")
+    if not _NAME.fullmatch(split):
+        raise UsageError(
+            f"--as {split!r}: a split's name has lower-case letters, digits, '.', '_' and '-', and at most 64 of them"
+        )
+    registered, entry = catalogue.resolve(name.dataset), catalogue.entry(name.dataset)
+    if entry.builder == "synthetic":
+        raise UsageError(
+            f"dataset {registered!r} is made in memory; its splits are its parameters n_train, n_query ..."
+        )
+    taken = {*entry.splits, *frozen_splits(registered)}
+    if split in taken or (cache_root() / "splits" / registered / split).exists():
+        raise UsageError(f"dataset {registered!r} has a split {split!r} already; a frozen split is never drawn anew")
+    return resolve(name, catalogue)
+
+
+def _with(resolved: Resolved, split: str, how: Scheme | Path) -> Resolved:
+    from cmrbench.data.catalogue import NamedSplit
+    from cmrbench.data.scheme_models import IdsScheme
+
+    lists = how if isinstance(how, Path) else None
+    scheme = IdsScheme(file=split) if isinstance(how, Path) else how
+    made = replace(
+        resolved,
+        split_name=split,
+        split=NamedSplit(scheme=scheme),
+        is_default_split=False,
+        lists=lists,
+    )
+    if not made.protocols:
+        only = sorted({s for p in resolved.entry.protocols for s in p.splits})
+        raise DataError(
+            f"dataset {resolved.name!r} has no protocol for other splits than {', '.join(only)}; "
+            f"register the new split and its protocol in a YAML file of your own"
+        )
+    return made
+
+
+def _instances(parts: Mapping[str, Mapping[str, Items]]) -> dict[str, dict[str, list[str]]]:
+    """Instance ids by split, in the order in which the file first has them: whole instances were drawn."""
+    return {
+        split: {"": list(dict.fromkeys(i for items in part.values() for i in items.instances.tolist()))}
+        for split, part in parts.items()
+    }
