@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cmrbench.core.errors import DataError, UnknownNameError
+from cmrbench.core.errors import DataError, DatasetMissingError, UnknownNameError
 from cmrbench.core.names import DatasetName
 from cmrbench.data.local import local_feature_sets, read_local
-from cmrbench.data.sources import Located, find_variant, locate, source_folder
+from cmrbench.data.sources import Located, find_variant, locate, missing_message, source_folder
 
 if TYPE_CHECKING:
     from cmrbench.core.protocol import Protocol
@@ -114,6 +114,8 @@ def resolve(name: DatasetName, catalogue: Catalogue) -> Resolved:
         stored = read_local(local[chosen])
         feature_set, own_split = stored.feature_set(), stored.own_split()
         located = Located(local[chosen], "", dict(stored.files), registered=False)
+    elif name.feature_set is None:
+        raise DatasetMissingError(missing_message(registered, entry, source_folder(catalogue, registered)))
     else:
         raise UnknownNameError(f"feature set of {registered}", chosen, [*entry.feature_sets, *local])
     split_name, split, lists = _split(name.split, registered, own_split, catalogue)

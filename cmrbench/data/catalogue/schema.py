@@ -21,12 +21,20 @@ Kind = Literal["vector", "set", "tokens", "raw"]
 """`vector`: float32 (n, d). `set`: float16 or float32 (n, r, d), the regions of a picture. `tokens`: int32 (n, length),
 0 is padding. `raw`: no features yet, only texts and pictures that `cmrbench extract` makes features of."""
 
+BROUGHT = "imported"
+"""Name of the feature set that `data import` makes of a user's own file where it is not told another."""
+
 DEFAULT_SPLIT = "standard"
 """Name of the split of an entry that does not name its splits: what the source says."""
 
 
 def _cited(value: Any) -> Any:
-    return Citation(**value) if isinstance(value, dict) and all(isinstance(k, str) for k in value) else value
+    if not isinstance(value, dict):
+        return value
+    try:
+        return Citation(**value)
+    except TypeError as error:
+        raise ValueError(f"citation: {error}") from None
 
 
 class _Model(BaseModel):
@@ -145,14 +153,15 @@ class Entry(_Model):
     aliases: dict[Name, str] = {}
     """Other names that can be typed, each with a note that is shown when it is (or none)."""
     labels: Labels | None = None
-    builder: Name
+    builder: Name = "mapped"
     options: dict[str, Any] = {}
     folder: str | None = None
     """Where the sources lie, relative to the YAML file; without it they are fetched or imported into the cache."""
     sources_of: Name | None = None
     """Another entry that has the same source files: one archive, several datasets."""
     sources: list[Source] = []
-    feature_sets: dict[Name, FeatureSet] = Field(min_length=1)
+    feature_sets: dict[Name, FeatureSet] = {}
+    """None: the dataset is known, and takes features that users bring."""
     protocols: list[ProtocolFields] = Field(min_length=1)
     splits: dict[Name, NamedSplit] = Field(default_factory=lambda: {DEFAULT_SPLIT: NamedSplit()}, min_length=1)
     preset: str = ""
@@ -165,7 +174,7 @@ class Entry(_Model):
     def _consistent(self) -> Entry:
         for what, named in (("feature set", self.feature_sets), ("split", self.splits)):
             defaults = [name for name, value in named.items() if value.default]
-            if len(defaults) != 1 and not (what == "split" and len(named) == 1):
+            if len(defaults) != 1 and not (what == "split" and len(named) == 1) and named:
                 raise ValueError(f"exactly one {what} must say 'default: true', got {defaults or 'none'}")
         names = [p.name for p in self.protocols]
         if len(set(names)) < len(names):
@@ -173,7 +182,7 @@ class Entry(_Model):
         files = [s.file for s in self.sources]
         if len(set(files)) < len(files):
             raise ValueError(f"source files must differ, got {', '.join(files)}")
-        if self.builder != "synthetic" and not files and self.sources_of is None:
+        if self.builder != "synthetic" and self.feature_sets and not files and self.sources_of is None:
             raise ValueError(f"builder {self.builder!r} needs sources")
         for where, used in ((f"protocol {p.name!r}", p.splits) for p in self.protocols):
             unknown = [s for s in used if s not in self.splits]
@@ -184,7 +193,7 @@ class Entry(_Model):
     @property
     def default_feature_set(self) -> str:
         """Name of the feature set that is used where none is named."""
-        return next(name for name, fs in self.feature_sets.items() if fs.default)
+        return next((name for name, fs in self.feature_sets.items() if fs.default), BROUGHT)
 
     @property
     def default_split(self) -> str:
