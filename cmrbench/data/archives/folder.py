@@ -56,7 +56,9 @@ def _with_unpacked(chosen: Sequence[str]) -> dict[str, None]:
 
 
 def _walk(start: Path, folder: Path, root: Path) -> Iterator[tuple[str, Path]]:
-    for item in os.scandir(start):
+    with os.scandir(start) as scan:
+        items = list(scan)
+    for item in items:
         if item.name.startswith("."):
             continue
         path = Path(item.path)

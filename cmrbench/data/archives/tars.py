@@ -8,8 +8,9 @@ import io
 import lzma
 import tarfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
@@ -26,6 +27,15 @@ class _Member(NamedTuple):
     order: int
     offset: int
     size: int
+
+
+@dataclass
+class _Pass:
+    """A walk through a compressed tar that stands at a member whose stream has been lent."""
+
+    members: Generator[tuple[str, BinaryIO], None, None]
+    order: int = -1
+    lent: BinaryIO | None = None
 
 
 class _Info(tarfile.TarInfo):
@@ -120,9 +130,7 @@ class Tar:
         self.path = path
         self._limits = limits
         self._members: dict[str, _Member] = {}
-        self._scan: Iterator[tuple[str, BinaryIO]] | None = None
-        self._scanned = -1
-        self._lent: BinaryIO | None = None
+        self._passes: list[_Pass] = []
         with self._walk() as (tar, forward):
             admission = Admission(path, limits)
             try:
@@ -169,15 +177,22 @@ class Tar:
         member = self._members[name]
         if not compression(self.path):
             return guarded(cast(BinaryIO, _Window(self.path, member)), self.path, name)
-        if self._scan is None or member.order <= self._scanned or not (self._lent is None or self._lent.closed):
-            self._scan = self.iterate(self._members)
-        for found, stream in self._scan:
+        idle = [p for p in self._passes if p.lent is None or p.lent.closed]
+        passing = max((p for p in idle if p.order < member.order), key=lambda p: p.order, default=None)
+        for ended in idle:
+            if ended is not passing:
+                ended.members.close()
+                self._passes.remove(ended)
+        if passing is None:
+            passing = _Pass(self.iterate(self._members))
+            self._passes.append(passing)
+        for found, stream in passing.members:
             if found == name:
-                self._scanned, self._lent = member.order, stream
+                passing.order, passing.lent = member.order, stream
                 return stream
         raise DataError(f"{self.path} has changed while it was read: member {name!r} is gone")
 
-    def iterate(self, wanted: Collection[str]) -> Iterator[tuple[str, BinaryIO]]:
+    def iterate(self, wanted: Collection[str]) -> Generator[tuple[str, BinaryIO], None, None]:
         """The wanted members with their streams, in archive order; a stream is closed at the next step."""
         admission = Admission(self.path, self._limits)
         with self._walk() as (tar, _):
@@ -196,8 +211,10 @@ class Tar:
                         yield name, stream
 
     def close(self) -> None:
-        """Forget the pass under way."""
-        self._scan = None
+        """End the passes under way."""
+        for passing in self._passes:
+            passing.members.close()
+        self._passes.clear()
 
 
 class _Window(io.RawIOBase):

@@ -154,7 +154,7 @@ class SourceTree:
     def json(self, name: str, limit: int = _LIMIT) -> Any:
         """The content of a JSON file of at most `limit` bytes."""
         try:
-            return json.loads(self.read(name, limit))
+            return json.loads(self.read(name, limit), parse_constant=_no_number)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{self.folder / name} is not JSON: {error}") from None
 
@@ -257,6 +257,10 @@ def _kind(name: str) -> Callable[[Path, Limits], Archive] | None:
 
     lower = name.lower()
     return Zip if lower.endswith(_ZIPS) else Tar if lower.endswith(_TARS) else None
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no JSON number")
 
 
 def _folded(text: str) -> str:
