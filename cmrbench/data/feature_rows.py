@@ -1,0 +1,81 @@
+"""Features of a file as float32, block by block: exactly, or rounded with a note, or refused with the row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cmrbench.core.errors import DataError
+from cmrbench.data.arrays import release
+from cmrbench.data.files import Stored
+
+
+def copy_features(sources: Sequence[Stored], kept: Sequence[np.ndarray], target: np.ndarray, modality: str) -> str:
+    """Copy chosen rows of arrays, one array after another, into `target`; memory does not grow with them.
+
+    Parameters
+    ----------
+    sources : sequence of Stored
+        Real numbers of shape (n, d).
+    kept : sequence of ndarray of bool, shape (n,)
+        Which rows of each array.
+    target : ndarray, float32
+        As many rows as are kept.
+    modality : str
+        For the note.
+
+    Returns
+    -------
+    str
+        What was done to the values (``"image: float64 rounded to float32"``), or ``""``.
+
+    Raises
+    ------
+    DataError
+        With the array and its row, if one holds NaN, infinity, or a number that float32 cannot hold.
+    """
+    filled, exact = 0, True
+    for stored, chosen in zip(sources, kept, strict=True):
+        for start, block in stored.blocks():
+            here = chosen[start : start + len(block)]
+            rows, same = _converted(stored, start, block)
+            exact = exact and same
+            count = int(here.sum())
+            target[filled : filled + count] = rows if count == len(rows) else rows[here]
+            filled += count
+            release(target)
+    dtypes = dict.fromkeys(str(s.dtype) for s in sources if s.dtype != np.float32)
+    if not dtypes:
+        return ""
+    return f"{modality}: {' and '.join(dtypes)} {'as float32, exactly' if exact else 'rounded to float32'}"
+
+
+def _converted(stored: Stored, start: int, block: np.ndarray) -> tuple[np.ndarray, bool]:
+    """The rows as float32, and whether every number is still the same."""
+    if block.dtype.kind == "f":
+        finite = np.isfinite(block)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            raise DataError(f"{stored.where}: row {start + row} holds {block[row, column]} in column {column}")
+    with np.errstate(over="ignore"):
+        rows = block.astype(np.float32)
+    if block.dtype.itemsize < 4:
+        return rows, True
+    if block.dtype.kind == "f":
+        overflow = np.isinf(rows)
+        if overflow.any():
+            row, column = np.argwhere(overflow)[0]
+            raise DataError(
+                f"{stored.where}: row {start + row} holds {block[row, column]}, too large for float32; "
+                "scale the features"
+            )
+        return rows, bool((rows == block).all())
+    exact = rows.astype(np.float64) == block
+    if not exact.all():
+        row, column = np.argwhere(~exact)[0]
+        raise DataError(
+            f"{stored.where}: row {start + row} holds {block[row, column]}, which float32 cannot; "
+            "store them as floating point"
+        )
+    return rows, True
