@@ -1,0 +1,77 @@
+"""What a random order gets: the floor of every table, by protocol and direction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from cmrbench.data.audit.finding import Finding, Unchecked
+from cmrbench.data.audit.subject import Subject
+from cmrbench.data.audit.tasks import Task, chance
+from cmrbench.metrics.metric import Metric
+
+Found = Iterator[Finding | Unchecked]
+
+DIRECTION_RATIO = 1.5
+
+
+def chance_level(subject: Subject) -> Found:
+    """The protocol's first metric under a random order of the gallery: a method at this value has learned nothing."""
+    for task in subject.tasks():
+        metric = headline(task)
+        if metric is None or not task.judged:
+            why = "there are no labels to judge by" if metric else "chance of its first metric has no closed form"
+            yield Unchecked("chance_level", task.name, why)
+            continue
+        relevant = task.relevant()
+        queries, n = task.sizes
+        folds = task.protocol.folds
+        n //= folds  # the relevant items of a query lie in its own fold
+        value = chance(relevant, n, [metric])[str(metric)]
+        yield Finding(
+            "chance_level",
+            "note",
+            task.name,
+            value,
+            f"{metric} of a random order; {queries:,} queries, {n:,} gallery items"
+            f"{f' in each of {folds} folds' if folds > 1 else ''}, {relevant.mean():.1f} of them relevant to a query",
+            "score",
+        )
+
+
+def headline(task: Task) -> Metric | None:
+    """The protocol's first metric; None where chance does not follow from counts of relevant items."""
+    if not task.protocol.metrics:
+        return None
+    metric = Metric.parse(task.protocol.metrics[0])
+    return metric if metric.gain == "binary" and metric.radius is None else None
+
+
+def uneven_directions(subject: Subject) -> Found:
+    """Directions of one protocol whose chance or gallery differs much: their numbers do not compare as they are.
+
+    Five captions a picture make the gallery of texts five times as large as that of pictures.
+    """
+    for protocol in subject.dataset.protocols:
+        tasks = {(t.a, t.b): t for t in subject.tasks() if t.protocol == protocol}
+        for a, b in combinations(subject.modalities, 2):
+            pair = [tasks.get((a, b)), tasks.get((b, a))]
+            if pair[0] is None or pair[1] is None:
+                continue
+            there, back = pair[0], pair[1]
+            metric = headline(there)
+            if metric is None or not there.judged or not back.judged or metric.is_rank:
+                continue
+            values = [chance(t.relevant(), t.sizes[1], [metric])[str(metric)] for t in (there, back)]
+            galleries = [t.sizes[1] for t in (there, back)]
+            ratios = [max(pair) / min(pair) if min(pair) > 0 else 0.0 for pair in (values, galleries)]
+            if max(ratios) > DIRECTION_RATIO:
+                yield Finding(
+                    "uneven_directions",
+                    "problem",
+                    f"{protocol.name}: {a} and {b}",
+                    max(ratios),
+                    f"{metric} by chance is {values[0]:.4f} from {a} to {b} and {values[1]:.4f} back; galleries hold "
+                    f"{galleries[0]:,} and {galleries[1]:,} items",
+                    "number",
+                )
