@@ -133,6 +133,12 @@ class ProtocolFields(_Model):
     splits: list[Name] = []
     """Names of the splits that it measures; empty: all."""
 
+    @model_validator(mode="after")
+    def _folds_are_of_instances(self) -> ProtocolFields:
+        if self.folds > 1 and self.relevance != "instance":
+            raise ValueError(f"folds are of instances: {self.name} needs relevance: instance")
+        return self
+
     def protocol(self) -> Protocol:
         """The protocol as the frozen value that runs use."""
         dumped: dict[str, Any] = self.model_dump(exclude={"splits"})

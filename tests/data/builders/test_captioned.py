@@ -408,6 +408,8 @@ def test_msrvtt_1k_a(tmp_path, split, train):
         "video5#0": "a man",
     }
     assert len(content.items["text"]) == 2 * len(train) + 2
+    left = "1 videos of the official test part are not in the 1k-A list and left out"
+    assert (left in content.notes) == (split == "1k-a-7k")
 
 
 def test_seven_thousand_training_videos_need_no_official_test_file(tmp_path):
