@@ -137,7 +137,7 @@ def _transfer(url: str, part: Part, listener: Listener) -> None:
             raise Failure("the file has changed on the server since the download began", passing=True, contact=True)
         if status == 200:
             if done:
-                listener.note(f"{part.wanted.target.name}: the server does not continue downloads; starting again")
+                listener.note(f"{part.wanted.target.name}: the download cannot be continued; starting again")
             done = 0
             refuse_web_page(response, part.wanted.target.name)
             part.start(url, response)

@@ -93,9 +93,7 @@ class Part:
 
     def belongs_to(self, url: str) -> bool:
         """Whether a download from there can go on with these bytes. Across mirrors only the hash can prove them."""
-        if self.wanted.sha256 is not None:
-            return True
-        return url == self._state.url and bool(self._validator())
+        return self.wanted.sha256 is not None or (url == self._state.url and bool(self._validator()))
 
     def _validator(self) -> str:
         # A weak ETag promises the same meaning, not the same bytes.
@@ -104,7 +102,7 @@ class Part:
     def range_headers(self) -> dict[str, str]:
         """What asks for the rest, provided that the file is still the same one."""
         done = self.size()
-        if done == 0:
+        if done == 0 or not self.belongs_to(self._state.url):
             return {}
         headers = {"Range": f"bytes={done}-"}
         if self._validator():

@@ -35,6 +35,7 @@ class FileServer:
     def __init__(self) -> None:
         self.files: dict[str, Served] = {}
         self.requests: list[tuple[str, str | None]] = []
+        self.conditions: list[str | None] = []
         self.sent: dict[str, int] = {}
         owner = self
 
@@ -66,6 +67,7 @@ class FileServer:
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         path = handler.path.lstrip("/")
         self.requests.append((path, handler.headers.get("Range")))
+        self.conditions.append(handler.headers.get("If-Range"))
         served = self.files.get(path)
         if served is None:
             handler.send_error(404)

@@ -99,6 +99,31 @@ def test_a_later_call_continues(server: FileServer, tmp_path: Path, waits: list[
     fetch(tmp_path, url)
     assert (tmp_path / "a.zip").read_bytes() == CONTENT
     assert server.sent["a"] - before < 400_000 + SLACK
+    assert server.conditions == [None, '"v1"']
+
+
+def test_a_weak_etag_is_no_promise(server: FileServer, tmp_path: Path, waits: list[float]) -> None:
+    date = "Mon, 01 Jan 2024 00:00:00 GMT"
+    fetch(tmp_path, server.add("a", CONTENT, etag='W/"v1"', modified=date, cuts=[600_000]))
+    assert server.conditions == [None, date]
+    fetch(tmp_path, server.add("b", CONTENT, etag='W/"v1"', cuts=[600_000]), sha256=None)
+    assert server.ranges_of("b") == [None, None]
+
+
+def test_a_length_that_only_the_catalogue_knows(server: FileServer, tmp_path: Path, waits: list[float]) -> None:
+    url = server.add("a", CONTENT, etag='"v1"', says_length=False, cuts=[600_000])
+    fetch(tmp_path, url, sha256=None, size=len(CONTENT))
+    assert (tmp_path / "a.zip").read_bytes() == CONTENT
+    assert server.sent["a"] < len(CONTENT) + SLACK
+
+
+def test_a_part_of_a_longer_file_is_not_taken(server: FileServer, tmp_path: Path, waits: list[float]) -> None:
+    url = server.add("a", CONTENT, etag='"v1"', cuts=[600_000], checks_if_range=False)
+    with pytest.raises(DataError, match="cut"):
+        fetch(tmp_path, url, sha256=None, tries=1)
+    server.files["a"].content, server.files["a"].etag = OTHER + b"more", ""
+    fetch(tmp_path, url, sha256=None)
+    assert (tmp_path / "a.zip").read_bytes() == OTHER + b"more"
 
 
 def test_without_a_hash_or_a_validator_nothing_is_continued(
