@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cmrbench.data.builders.nuswide import CONCEPTS_81, N_TAGS, PICTURES
+from cmrbench.data.builders._nuswide_files import N_TAGS
+from cmrbench.data.builders.nuswide import CONCEPTS_81, PICTURES
 
 BLOCK = 4096
 WORDS = 500

@@ -17,10 +17,7 @@ All lists go over the same pictures in the same order. ``TrainTestLabels`` is no
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import model_validator
@@ -28,16 +25,23 @@ from pydantic import model_validator
 from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items
 from cmrbench.data.arrays import release, scratch_array
+from cmrbench.data.builders._nuswide_files import (
+    N_TAGS,
+    all_tags,
+    blocks,
+    find_pictures,
+    image_list,
+    listed_tags,
+    official_split,
+    read_labels,
+    read_tags,
+)
 from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 from cmrbench.data.content import Content
 from cmrbench.data.number_rows import real_number_rows, whole_number_rows
 
-if TYPE_CHECKING:
-    from cmrbench.data.archives import SourceTree
-
 VERSION = 1
 PICTURES = 269_648
-N_TAGS = 1000
 
 CONCEPTS_81 = (
     "airport", "animal", "beach", "bear", "birds", "boats", "book", "bridge", "buildings", "cars", "castle", "cat",
@@ -71,8 +75,6 @@ _DESCRIPTORS = {
     128: ("Normalized_WT.dat", real_number_rows),
     225: ("Normalized_CM55.dat", real_number_rows),
 }
-_LISTED = re.compile(r"(?:^|[\\/])([^\\/]+)[\\/]([0-9]+_([0-9]+))\.jpg$", re.IGNORECASE)
-_Rows = Callable[[BinaryIO, str, int], Iterator[np.ndarray]]
 
 
 class Options(BuilderOptions):
@@ -130,25 +132,29 @@ def build(request: BuildRequest) -> Content:
         If a file is missing, differs in length from the image list or holds anything but numbers.
     """
     options, tree = Options.model_validate(request.options), request.tree
-    ids, photos = _image_list(tree, "Imagelist.txt")
-    labels = _labels(tree, options.classes, len(ids))
-    tags = _tags(tree, len(ids))
+    ids, photos = image_list(tree, "Imagelist.txt")
+    labels = read_labels(tree, options.classes, len(ids))
+    tags = read_tags(tree, len(ids))
     notes: list[str] = []
     rows = _chosen(options, ids, labels, tags, notes)
-    pictures = _pictures(request, ids, rows, notes)
-    if pictures is not None:
-        rows = rows[[p is not None for p in pictures]]
+    asked = request.feature_set.modalities
+    pictures: dict[str, list[str]] = {}
+    if "image" in asked and asked["image"].kind == "raw":
+        rows, pictures["image"] = _with_pictures(request, ids, rows, notes)
     features = {}
-    if "image" in request.feature_set.modalities:
-        features["image"], rows = _image(request, rows, len(ids), ids, notes)
-    if "text" in request.feature_set.modalities:
+    if "image" in asked:
+        features["image"], rows = _image(request, rows, ids, notes)
+    if "text" in asked:
         features["text"] = _text(request, tags, rows, mark=options.untagged == "mark")
     if len(ids) != PICTURES:
         notes.append(f"{len(ids):,} pictures are listed; the official lists have {PICTURES:,}")
     twice = len(rows) - len(np.unique(photos[rows]))
     if twice:
         notes.append(f"{twice} photos occur twice, under two names, and are two items")
-    splits = _official_split(tree, ids)
+    texts = {}
+    if "text" in asked:
+        texts["text"] = listed_tags(tree, tags[rows]) if options.texts == "1k" else all_tags(tree, photos, rows)
+    splits = official_split(tree, ids)
     items = {m: Items(m, f, ids[rows], ids[rows], labels[rows]) for m, f in features.items()}
     return Content(
         file=str(tree.folder),
@@ -156,73 +162,9 @@ def build(request: BuildRequest) -> Content:
         splits=None if splits is None else dict.fromkeys(items, splits[rows]),
         classes=options.classes,
         notes=tuple(notes),
-        texts={"text": _texts(tree, options, tags, photos, rows)} if "text" in items else {},
-        pictures={"image": [p for p in pictures if p]} if pictures is not None else {},
+        texts=texts,
+        pictures=pictures,
     )
-
-
-def _image_list(tree: SourceTree, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Ids and photo numbers of a list of pictures."""
-    found = tree.find(name)
-    ids: list[str] = []
-    photos: list[str] = []
-    for number, line in enumerate(tree.lines(found, encoding="latin-1"), 1):
-        if not line.strip():
-            continue
-        match = _LISTED.search(line.rstrip())
-        if match is None or len(ids) != number - 1:
-            raise DataError(
-                f"{tree.folder / found} line {number}: expected a picture such as actor\\0001_2124494179.jpg, "
-                f"found {line[:80]!r}"
-            )
-        ids.append(f"{match[1]}/{match[2]}")
-        photos.append(match[3])
-    if not ids:
-        raise DataError(f"{tree.folder / found} lists no picture")
-    return np.array(ids), np.array(photos)
-
-
-def _blocks(tree: SourceTree, name: str, read: _Rows, columns: int, n: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Blocks of rows with the number of their first row; n rows in all, as many as the image list has."""
-    found = tree.find(name)
-    file, start = str(tree.folder / found), 0
-    with closing(tree.open(found)) as stream:
-        for block in read(stream, file, columns):
-            if start + len(block) > n:
-                break
-            yield start, block
-            start += len(block)
-        else:
-            if start == n:
-                return
-            raise DataError(f"{file} has {start:,} rows, but Imagelist.txt has {n:,} pictures; is the file complete?")
-    raise DataError(f"{file} has more than {n:,} rows, the number of pictures in Imagelist.txt")
-
-
-def _binary(tree: SourceTree, name: str, columns: int, n: int) -> Iterator[tuple[int, np.ndarray]]:
-    for start, block in _blocks(tree, name, whole_number_rows, columns, n):
-        if block.max(initial=0) > 1:
-            row = int((block > 1).any(1).argmax())
-            raise DataError(
-                f"{tree.folder / tree.find(name)} line {start + row + 1}: expected 0 or 1, found {block[row].max()}"
-            )
-        yield start, block
-
-
-def _labels(tree: SourceTree, classes: tuple[str, ...], n: int) -> np.ndarray:
-    labels = np.zeros((n, len(classes)), np.uint8)
-    for column, concept in enumerate(classes):
-        for start, block in _binary(tree, f"AllLabels/Labels_{concept}.txt", 1, n):
-            labels[start : start + len(block), column] = block[:, 0]
-    return labels
-
-
-def _tags(tree: SourceTree, n: int) -> np.ndarray:
-    """Eight tags a byte: (n, 125) uint8, 34 MB for all pictures."""
-    tags = np.zeros((n, N_TAGS // 8), np.uint8)
-    for start, block in _binary(tree, "AllTags1k.txt", N_TAGS, n):
-        tags[start : start + len(block)] = np.packbits(block.astype(np.uint8), axis=1)
-    return tags
 
 
 def _chosen(options: Options, ids: np.ndarray, labels: np.ndarray, tags: np.ndarray, notes: list[str]) -> np.ndarray:
@@ -240,6 +182,8 @@ def _chosen(options: Options, ids: np.ndarray, labels: np.ndarray, tags: np.ndar
     else:
         notes.append(f"{untagged.sum():,} pictures have none of the {N_TAGS:,} tags; one more column is 1 for them")
     rows = np.flatnonzero(keep)
+    if not len(rows):
+        raise DataError(f"NUS-WIDE: none of the {len(ids):,} listed pictures has one of the concepts and a tag")
     return _draw(options, ids, labels, rows) if options.subset else rows
 
 
@@ -258,9 +202,20 @@ def _draw(options: Options, ids: np.ndarray, labels: np.ndarray, rows: np.ndarra
     return np.sort(np.concatenate(taken))
 
 
-def _image(
-    request: BuildRequest, rows: np.ndarray, n: int, ids: np.ndarray, notes: list[str]
-) -> tuple[np.ndarray, np.ndarray]:
+def _with_pictures(
+    request: BuildRequest, ids: np.ndarray, rows: np.ndarray, notes: list[str]
+) -> tuple[np.ndarray, list[str]]:
+    """The rows whose pictures are there, and where these lie."""
+    found = find_pictures(request.tree, ids[rows])
+    missing = found.count(None)
+    if missing == len(found):
+        raise DataError(f"{request.tree.folder} holds none of the pictures, such as {ids[rows[0]]}.jpg")
+    if missing:
+        notes.append(f"{missing:,} pictures are not there and left out")
+    return rows[[p is not None for p in found]], [p for p in found if p is not None]
+
+
+def _image(request: BuildRequest, rows: np.ndarray, ids: np.ndarray, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Features of the rows, and the rows without those that are all zero."""
     spec = request.feature_set.modalities["image"]
     if spec.kind == "raw":
@@ -273,7 +228,7 @@ def _image(
     features = scratch_array(request.scratch, "image", (len(rows), dims), np.float32)
     filled = 0
     kept = []
-    for start, block in _blocks(request.tree, name, read, dims, n):
+    for start, block in blocks(request.tree, name, read, dims, len(ids)):
         here = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(block))]
         values = block[here - start].astype(np.float32)
         described = values.any(1)
@@ -285,7 +240,7 @@ def _image(
     if filled < len(rows):
         first = ids[np.setdiff1d(rows, remaining)[0]]
         notes.append(f"{len(rows) - filled:,} pictures whose row of {name} is all zero left out, {first} the first")
-    notes.append(f"image: {'whole numbers' if read is whole_number_rows else 'decimal numbers'} as float32")
+    notes.append(f"image: {'whole numbers as float32, exactly' if dims == 500 else 'decimals rounded to float32'}")
     return features[:filled], remaining
 
 
@@ -300,56 +255,3 @@ def _text(request: BuildRequest, tags: np.ndarray, rows: np.ndarray, mark: bool)
             features[start : start + len(block), N_TAGS] = ~block.any(1)
         release(features)
     return features
-
-
-def _texts(tree: SourceTree, options: Options, tags: np.ndarray, photos: np.ndarray, rows: np.ndarray) -> list[str]:
-    """A picture's tags, separated by blanks."""
-    if options.texts == "1k":
-        found = tree.find("TagList1k.txt")
-        names = [line.strip() for line in tree.lines(found) if line.strip()]
-        if len(names) != N_TAGS:
-            raise DataError(
-                f"{tree.folder / found} names {len(names):,} tags, but AllTags1k.txt has {N_TAGS:,} columns"
-            )
-        return [" ".join(names[k] for k in np.flatnonzero(np.unpackbits(tags[row]))) for row in rows]
-    found = tree.find("All_Tags.txt")
-    wanted, texts, count = set(rows.tolist()), [], 0
-    for row, line in enumerate(tree.lines(found)):
-        photo, *words = line.split() or [""]
-        if row >= len(photos) or photo != photos[row]:
-            listed = photos[row] if row < len(photos) else "nothing more"
-            raise DataError(f"{tree.folder / found} line {row + 1}: photo {photo!r}, but Imagelist.txt has {listed}")
-        if row in wanted:
-            texts.append(" ".join(words))
-        count += 1
-    if count != len(photos):
-        raise DataError(f"{tree.folder / found} has {count:,} lines, but Imagelist.txt has {len(photos):,} pictures")
-    return texts
-
-
-def _official_split(tree: SourceTree, ids: np.ndarray) -> np.ndarray | None:
-    """``train`` and ``query`` by the official lists; None where they are not there."""
-    if not (tree.has("TrainImagelist.txt") and tree.has("TestImagelist.txt")):
-        return None
-    split: dict[str, str] = {}
-    for half, name in (("train", "TrainImagelist.txt"), ("query", "TestImagelist.txt")):
-        for i in _image_list(tree, name)[0].tolist():
-            if i in split:
-                raise DataError(f"{tree.folder / tree.find(name)}: {i} is in a list twice")
-            split[i] = half
-    return np.array([split.get(i, "") for i in ids.tolist()], dtype="<U7")
-
-
-def _pictures(request: BuildRequest, ids: np.ndarray, rows: np.ndarray, notes: list[str]) -> list[str | None] | None:
-    """Where each row's picture lies; None: not asked for, or for a row: not there."""
-    spec = request.feature_set.modalities.get("image")
-    if spec is None or spec.kind != "raw":
-        return None
-    known = {"/".join(name.split("/")[-2:])[:-4].lower(): name for name in request.tree.find_all("*.jpg")}
-    pictures = [known.get(i.lower()) for i in ids[rows].tolist()]
-    missing = pictures.count(None)
-    if missing == len(pictures):
-        raise DataError(f"{request.tree.folder} holds none of the pictures, such as {ids[rows[0]]}.jpg")
-    if missing:
-        notes.append(f"{missing:,} pictures are not there and left out")
-    return pictures

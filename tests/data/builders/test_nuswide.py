@@ -325,3 +325,10 @@ def test_the_lists_of_concepts() -> None:
         assert len(chosen) == size
         assert set(chosen) <= set(nuswide.CONCEPTS_81)
     assert set(nuswide.CONCEPTS_10) < set(nuswide.CONCEPTS_21)
+
+
+def test_nothing_left_is_refused(mini: Mini) -> None:
+    for concept in nuswide.CONCEPTS_10:
+        mini.change("Groundtruth.zip", f"AllLabels/Labels_{concept}.txt", lambda t: t.replace("1", "0"))
+    with pytest.raises(DataError, match="none of the 48 listed pictures has one of the concepts and a tag"):
+        build(mini, concepts=10)

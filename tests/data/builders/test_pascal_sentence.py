@@ -46,7 +46,8 @@ def page(names: list[str]) -> Members:
         + "\n</table></td></tr>\n"
         for name in names
     )
-    html = f"<html><body><h1>PASCAL</h1><table><tr><td>Image</td></tr>{rows}</table></body></html>"
+    foot = '<tr><td><img src="logo.gif"></td><td>Write to us.</td></tr>'
+    html = f"<html><body><h1>PASCAL</h1><table><tr><td>Image</td></tr>{rows}{foot}</table></body></html>"
     return {"pascal-sentences.html": html} | {f"{name}.jpg": "jpeg" for name in names}
 
 
