@@ -14,7 +14,7 @@ from cmrbench.core.hashing import digest_file, digest_lines
 NUMERICAL = ("numpy", "scipy", "scikit-learn", "torch")
 """Distributions whose version can change a number."""
 
-_ENGINE = ("metrics", "retrieval", "core", "run/execute.py", "method.py")
+_ENGINE = ("metrics", "retrieval", "core", "run/execute.py", "run/tasks.py", "run/folds.py", "method.py")
 
 
 @cache

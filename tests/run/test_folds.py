@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from cmrbench.core.items import Items
 from cmrbench.core.protocol import Protocol
 from cmrbench.core.training import paired, training_items
 from cmrbench.method import Context, Method, MethodInfo, paired_rows
+from cmrbench.run import environment
 from cmrbench.run.execute import EvaluationPlan, execute, why_not
 from cmrbench.run.folds import cut
 
@@ -261,3 +264,13 @@ def test_a_method_can_take_other_kinds():
     assert "image (vector)" in why_not(info, made(1)[0])
     with pytest.raises(MethodError, match="kind 'raw' is none of vector, set, tokens"):
         replace(info, kinds=("raw",))
+
+
+def test_all_that_measures_is_part_of_the_engines_digest():
+    root = Path(environment.__file__).parent
+    used, seen = {"execute"}, set()
+    while used - seen:
+        name = (used - seen).pop()
+        seen.add(name)
+        used |= set(re.findall(r"^from cmrbench\.run\.(\w+) import", (root / f"{name}.py").read_text(), re.MULTILINE))
+    assert {f"run/{name}.py" for name in seen} == {part for part in environment._ENGINE if part.startswith("run/")}
