@@ -98,6 +98,7 @@ def run_command(
         requests = [_request(asked, dim, preset, chosen, names(retrieval, "--retrieval"), device, threads)]
     store = Store(results)
     plan = make_plan(requests, table, store, catalogue_files=[str(f) for f in datasets_file], force=force)
+    _warn_of_leaks(plan)
     if dry_run:
         _print_plan(plan)
         return
@@ -168,6 +169,17 @@ def _request(
 def _warn(table: MethodTable) -> None:
     for warning in table.warnings:
         typer.echo(f"warning: {warning}; its methods are left out", err=True)
+
+
+def _warn_of_leaks(plan: Plan) -> None:
+    """One line for every planned dataset in which an audit on this machine found a leak."""
+    from cmrbench.data.audit.stored import leak_warning
+
+    specs = (run.spec for run in plan.runs)
+    for data in dict.fromkeys((s.dataset, s.feature_set, s.dataset_fingerprint) for s in specs):
+        warning = leak_warning(*data)
+        if warning:
+            typer.echo(f"warning: {warning}", err=True)
 
 
 def _print_plan(plan: Plan) -> None:

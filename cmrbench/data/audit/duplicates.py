@@ -135,12 +135,14 @@ class NearRows:
             self.crossing.append(np.stack([i[crossing], j[crossing]])[:, : MOST_PAIRS - self.pairs])
         self.pairs += len(crossing)
         fresh = np.flatnonzero(~same)  # equal ones are shown by `equal_rows`
-        for x, y in ((i[fresh], j[fresh]), (j[fresh], i[fresh])):
+        inside = split[i[fresh]] == split[j[fresh]]
+        back = fresh[~inside]  # within a split, a pair is one example
+        for x, y, these in ((i[fresh], j[fresh], fresh), (j[back], i[back], back)):
             relation = split[x] * len(self.rows.splits) + split[y]
             for one in np.unique(relation):
                 shown = self.shown.setdefault(divmod(int(one), len(self.rows.splits)), [])
                 for k in np.flatnonzero(relation == one)[: EXAMPLES - len(shown)]:
-                    shown.append((int(x[k]), int(y[k]), float(cosine[fresh[k]])))
+                    shown.append((int(x[k]), int(y[k]), float(cosine[these[k]])))
 
     def copies(self, relation: Relation) -> tuple[Copies, int]:
         """Rows with a near one under a relation, and how many of them have no equal one."""

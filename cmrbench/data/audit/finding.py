@@ -68,7 +68,8 @@ class Finding:
             return f"{percent:.2f} %" if 0 < percent < 10 else f"{percent:.1f} %"
         if self.unit == "count":
             return f"{round(self.value):,}"
-        return f"{self.value:.3f}" if self.unit == "score" else f"{self.value:.4g}"
+        shown = f"{self.value:.3f}" if self.unit == "score" else f"{self.value:.4g}"
+        return shown if float(shown) else shown.lstrip("-")
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,9 @@ def class_runs(subject: Subject) -> Found:
         single = bool((labels.sum(1, dtype=np.int64) == 1).all())
         runs = max(s.run for s in shuffled)
         chance = (
-            f"p <= {run_bound(labels.sum(0, dtype=np.int64), now.run):.1g}"
+            f"p at most {run_bound(labels.sum(0, dtype=np.int64), now.run):.1g}"
             if single
-            else f"p <= {(1 + sum(s.run >= now.run for s in shuffled)) / (1 + SHUFFLES):.2g}"
+            else f"p about {(1 + sum(s.run >= now.run for s in shuffled)) / (1 + SHUFFLES):.2g}"
         )
         yield Finding(
             "class_runs",

@@ -137,7 +137,7 @@ def examples_of(rows: Rows, equal: Equal, copies: Copies) -> tuple[str, ...]:
     for row in copies.rows:
         same = b[equal.group[b] == equal.group[row]]
         same = same[same != row]
-        if len(same):
+        if len(same) and f"{rows.ids[same[0]]} = {rows.ids[row]}" not in shown:
             shown.append(f"{rows.ids[row]} = {rows.ids[same[0]]}")
         if len(shown) == EXAMPLES:
             break

@@ -27,7 +27,6 @@ def lines(findings: Iterable[Finding]) -> list[Line]:
     together: dict[tuple[str, ...], list[Finding]] = {}
     for f in findings:
         protocol = f.subject.partition(": ")[0] if ": " in f.subject else ""
-        # "query in train" of two modalities are two findings even where the figures agree.
         key = (f.check, protocol, f.severity, f.shown, f.detail, *f.examples)
         together.setdefault(key, []).append(f)
     return [
@@ -85,7 +84,7 @@ def audit_markdown(audit: Audit, notes: bool = True) -> str:
         parts.append(
             _table(
                 ("check", "where", "figure", "what it is"),
-                [(f"`{x.check}`", x.where, x.shown, _said(x)) for x in figures],
+                [(f"`{x.check}`", x.where, x.shown, x.detail) for x in figures],
             )
         )
     left = unchecked_lines(audit.unchecked)
@@ -118,6 +117,6 @@ def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def _plain(text: str) -> str:
     """Ids come from files: what would be a table's bar, a tag or a line of its own is shown, not obeyed."""
-    for character, shown in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;")):
+    for character, shown in (("&", "&amp;"), ("<", "&lt;"), ("|", "&#124;")):
         text = text.replace(character, shown)
     return " ".join(text.split())
