@@ -55,15 +55,19 @@ def fetch_command(
             _ask(name, catalogue)
     fetched = []
     for name, feature_set in wanted:
-        with _listener() as listener:
-            done = fetch_dataset(
-                name,
-                catalogue,
-                feature_set=feature_set,
-                accept_licence=accept_licence,
-                attachments=attachments,
-                listener=listener,
-            )
+        try:
+            with _listener() as listener:
+                done = fetch_dataset(
+                    name,
+                    catalogue,
+                    feature_set=feature_set,
+                    accept_licence=accept_licence,
+                    attachments=attachments,
+                    listener=listener,
+                )
+        except KeyboardInterrupt:
+            typer.echo("interrupted: what has come is kept; the same command goes on from there", err=True)
+            raise typer.Exit(130) from None
         fetched.append(done)
         if not as_json:
             _say(done)
