@@ -27,7 +27,7 @@ import numpy as np
 
 from cmrbench.core.errors import DataError
 from cmrbench.data.builders import _raw
-from cmrbench.data.builders._json_sections import elements
+from cmrbench.data.builders._json_records import Record, records
 from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 VERSION = 1
 PICTURES = 123_287
 LABELLED = 122_218
+_INSTANCES = {"images": ("id", "file_name"), "annotations": ("image_id", "category_id"), "categories": ("id", "name")}
+_CAPTIONS = {"annotations": ("id", "image_id", "caption")}
 _SPLIT_OF = {"train": "train", "val": "query"}
 
 
@@ -136,7 +138,7 @@ def _read(tree: SourceTree, part: str, year: int) -> _Annotated:
     instances, captions = (tree.find(f"{kind}_{part}{year}.json") for kind in ("instances", "captions"))
     where = str(tree.folder / instances)
     with closing(tree.open(instances)) as stream:
-        for section, element in elements(stream, where, ("images", "annotations", "categories")):
+        for section, element in records(stream, where, _INSTANCES):
             if section == "images":
                 number, name = _field(element, "id", int, where), _field(element, "file_name", str, where)
                 if number in found.files or "/" in name or "\\" in name:
@@ -149,7 +151,7 @@ def _read(tree: SourceTree, part: str, year: int) -> _Annotated:
                 found.categories[_field(element, "id", int, where)] = _field(element, "name", str, where)
     where = str(tree.folder / captions)
     with closing(tree.open(captions)) as stream:
-        for _, element in elements(stream, where, ("annotations",)):
+        for _, element in records(stream, where, _CAPTIONS):
             number, text = _field(element, "image_id", int, where), _field(element, "caption", str, where)
             if number not in found.files:
                 raise DataError(f"{where} has a caption of picture {number}, which {instances} does not list")
@@ -158,8 +160,8 @@ def _read(tree: SourceTree, part: str, year: int) -> _Annotated:
     return found
 
 
-def _field(element: Any, key: str, kind: type, where: str) -> Any:
-    value = element.get(key) if isinstance(element, dict) else None
+def _field(element: Record | None, key: str, kind: type, where: str) -> Any:
+    value = element.get(key) if element is not None else None
     fits = isinstance(value, kind) and not isinstance(value, bool)
     if not fits or (isinstance(value, int) and not 0 <= value < 1 << 62):
         raise DataError(f"{where}: expected {key!r} with a {kind.__name__} in every element, found {element!r:.120}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from cmrbench.core.errors import DataError
-from cmrbench.data.builders._json_sections import elements
+from cmrbench.data.builders._json_records import records
 from cmrbench.data.content import Content
 
 RAW = {"image": {"kind": "raw"}, "text": {"kind": "raw"}}
@@ -209,6 +210,13 @@ def test_a_wrong_option_is_refused(tmp_path: Path, files: Files) -> None:
         make(pack(tmp_path / "coco", files), year=2015)
 
 
+@pytest.mark.parametrize("element", [7, "7", None, [7], [[{"id": 7}]]])
+def test_what_is_no_record_is_told(element: Any) -> None:
+    text = json.dumps({"a": [{"id": 1, "deep": {"id": 2, "a": [{"id": 3}]}}, element, {}], "b": [{"id": 4}]})
+    found = list(records(io.BytesIO(text.encode()), "x.json", {"a": ["id", "name"]}))
+    assert found == [("a", {"id": 1}), ("a", None), ("a", {})]
+
+
 class Endless:
     """A JSON file of a given number of outlines, made while it is read."""
 
@@ -228,9 +236,11 @@ def test_memory_does_not_grow_with_the_file() -> None:
     import tracemalloc
 
     def peak(objects: int) -> int:
+        stream: Any = Endless(objects)
         tracemalloc.start()
         try:
-            assert sum(1 for _ in elements(Endless(objects), "x.json", ["annotations"])) == objects  # type: ignore[arg-type]
+            found = [r for _, r in records(stream, "x.json", {"annotations": ["image_id", "segmentation"]})]
+            assert found == [{"image_id": 3}] * objects
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
