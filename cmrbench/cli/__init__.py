@@ -13,6 +13,7 @@ from cmrbench.cli.check import check_command
 from cmrbench.cli.console import prepare_streams
 from cmrbench.cli.data import app as data_app
 from cmrbench.cli.eval import evaluate_command
+from cmrbench.cli.extract import extract_command
 from cmrbench.cli.gate import gate_command
 from cmrbench.cli.list import app as list_app
 from cmrbench.cli.list import status_command
@@ -35,6 +36,7 @@ app.command("gate", short_help="Compare the results with a baseline; fail on a d
 app.command("eval", short_help="Evaluate your own embeddings or codes.")(evaluate_command)
 app.add_typer(list_app, name="list")
 app.add_typer(data_app, name="data")
+app.command("extract", short_help="Make features of a dataset's own texts and pictures.")(extract_command)
 app.command("check", short_help="Run the conformance checks on a method.")(check_command)
 app.command("new", short_help="Write a working plugin and its test.")(new_command)
 app.command("status", short_help="Count the runs by how they ended.")(status_command)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RECORD = "feature_set.json"
 FORMAT = 1
-_KEYS = ("format", "builder", "options", "modalities", "files", "summary", "provenance", "split", "raw_of")
+_KEYS = ("format", "builder", "options", "modalities", "files", "summary", "provenance", "split")
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,6 @@ class LocalFeatureSet:
         JSON values for people: where the files come from, when, by which command or weights.
     split : mapping or None
         A scheme as in the catalogue, for files that bring their own split; None: the dataset's splits apply.
-    raw_of : str
-        The registered feature set whose texts and pictures these items have, or ``""``.
     files : mapping of file name to SHA-256
         Filled when it is saved.
     folder : Path or None
@@ -51,7 +49,6 @@ class LocalFeatureSet:
     summary: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     split: Mapping[str, Any] | None = None
-    raw_of: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
 
@@ -65,8 +62,14 @@ class LocalFeatureSet:
                 "builder": self.builder,
                 "options": dict(self.options),
                 "modalities": {m: dict(spec) for m, spec in self.modalities.items()},
+                "records": {},  # registered ids are those of registered files
             }
         )
+
+    @property
+    def brought(self) -> tuple[str, ...]:
+        """The splits that the files bring, as they were found when they were imported."""
+        return tuple(self.provenance.get("splits", ()))
 
     def own_split(self) -> NamedSplit | None:
         """The split that the files bring."""

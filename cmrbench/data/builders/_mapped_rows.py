@@ -66,6 +66,8 @@ class RowReader:
         self.modalities = modalities
         self.parts = list(dict.fromkeys(r.part for r in arrays if r.kind == "features"))
         self.indexed = [m for m in modalities if any((r.kind, r.modality) == ("instances", m) for r in arrays)]
+        self.named = len(self.indexed) == len(modalities)
+        """Whether every item names its instance, so that there is nothing to count rows of."""
         self.notes: list[str] = []
 
     def labels(self, names: list[str] | None, count: int | None) -> Labelled | None:
@@ -85,12 +87,12 @@ class RowReader:
 
     def rows(self, labelled: Labelled | None) -> dict[tuple[str, str], Rows]:
         """The rows by modality and part."""
-        paired = self._paired(labelled)
+        paired = not self.named and self._paired(labelled)
         made: dict[tuple[str, str], Rows] = {}
         for part in self.parts:
-            base = self._base_ids(part)
+            base = self._base_ids(part) if paired else None
             for modality in self.modalities:
-                made[modality, part] = self._rows(modality, part, base if paired else None, labelled)
+                made[modality, part] = self._rows(modality, part, base, labelled)
         for modality in self.modalities:
             self._different(modality, [made[modality, p] for p in self.parts])
         return made
@@ -147,6 +149,8 @@ class RowReader:
             plain = base if base is not None else _numbered(part, n)
             ids = self._strings(own_ids, n) if own_ids in self.arrays else plain
             instances = base if base is not None else np.char.add(f"{modality}:", ids)
+            if self.named:
+                instances = self._strings(Role("instances", modality, part), n)
         splits = np.full(n, SPLIT_OF[part]) if part else self._splits(n, index)
         made = Rows(stored, ids, instances, splits, self._hot(modality, part, index, labelled))
         texts = Role("texts", modality, part)
