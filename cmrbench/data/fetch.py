@@ -13,6 +13,7 @@ from cmrbench.core.errors import DataError, DatasetMissingError, UsageError
 from cmrbench.core.hashing import digest_file
 from cmrbench.data import terms
 from cmrbench.data.archives.folder import BY_HAND
+from cmrbench.data.archives.safety import unpacked_folder
 from cmrbench.data.cache import cache_root, explained
 from cmrbench.data.download import Listener, download
 from cmrbench.data.partial import REJECTED, Wanted
@@ -245,7 +246,7 @@ class _Fetch:
             again = "as at the first fetch" if first else "recorded as the one to expect from now on"
             self._note(f"{source.file} has no registered SHA-256: {got.sha256} is {again}")
         if source.file.lower().endswith(BY_HAND):
-            inside = self.folder / source.file.rpartition(".")[0]
+            inside = unpacked_folder(self.folder / source.file)
             self._note(f"{source.file} is of a kind that is not read: unpack it by hand into {inside}")
         return FetchedFile(source.file, got.bytes, got.sha256, source.sha256 is not None, new=True, url=got.url)
 

@@ -229,7 +229,7 @@ def test_archives_for_a_person_to_unpack(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"Rar!")
     with SourceTree(tmp_path, files=[name]) as tree:
         assert tree.names() == ()
-        with pytest.raises(DataError, match=rf"{name}, which is not read: unpack it by hand into .*Low$"):
+        with pytest.raises(DataError, match=rf"{name}, which is not read: unpack it by hand into .*Low and leave"):
             tree.find("x.dat")
     (tmp_path / "Low").mkdir()
     (tmp_path / "Low" / "x.dat").write_bytes(b"1")
@@ -386,12 +386,19 @@ def patched(path: Path, field: int, value: bytes) -> None:
 
 def test_encrypted_members(tmp_path: Path) -> None:
     patched(zip_with(tmp_path / "A.zip"), 8, struct.pack("<H", 1))
-    assert "member 'bad' is encrypted; unpack it by hand" in refused(tmp_path)
+    assert "holds an encrypted member, 'bad': unpack it by hand into" in refused(tmp_path)
+    (tmp_path / "A").mkdir()
+    pack(tmp_path / "A" / "x.zip", {"y.txt": b"by hand"})
+    for chosen in (None, ["A.zip"]):
+        with SourceTree(tmp_path, chosen) as tree:
+            assert tree.names() == ("A/x.zip/y.txt",)
+            with pytest.raises(DataError, match=r"holds no file 'bad', but A\.zip, which is not read"):
+                tree.find("bad")
 
 
 def test_unknown_compression(tmp_path: Path) -> None:
     patched(zip_with(tmp_path / "A.zip"), 10, struct.pack("<H", 9))
-    assert "method Deflate64, not read; unpack it by hand" in refused(tmp_path)
+    assert "packed by the method Deflate64, 'bad', which is not read: unpack it by hand" in refused(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cmrbench.core.errors import DataError
-from cmrbench.data.archives.safety import printable
+from cmrbench.data.archives.safety import printable, unpacked_folder
 
 # What a download or an import has of its own beside the files.
 _OWN_ENDS = (".part", ".part.json", ".rejected")
@@ -51,8 +51,8 @@ def files_in(folder: Path, chosen: Sequence[str] | None) -> dict[str, Path]:
 
 def _with_unpacked(chosen: Sequence[str]) -> dict[str, None]:
     """The chosen names, and the folder ``X`` into which a person has unpacked ``X.rar``."""
-    unpacked = (c.rpartition(".")[0] for c in chosen if c.lower().endswith(BY_HAND))
-    return dict.fromkeys([*chosen, *filter(None, unpacked)])
+    unpacked = [unpacked_folder(Path(c)).as_posix() for c in chosen if c.lower().endswith(BY_HAND)]
+    return dict.fromkeys([*chosen, *unpacked])
 
 
 def _walk(start: Path, folder: Path, root: Path) -> Iterator[tuple[str, Path]]:

@@ -14,7 +14,6 @@ from typing import BinaryIO, cast
 
 from cmrbench.core.errors import DataError
 
-BY_HAND = "unpack it by hand into a folder beside it and move the archive away"
 _CHUNK = 1 << 20
 # What the standard library raises for bytes that are not what an archive's format says.
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
@@ -111,6 +110,20 @@ class Admission:
         return DataError(
             f"{self.archive}: member {member!r} {what}; the archive is not read: get it from the dataset's own home"
         )
+
+
+class ByHandError(DataError):
+    """An archive that only a person can unpack."""
+
+    def __init__(self, archive: Path, why: str) -> None:
+        super().__init__(
+            f"{archive} {why}: unpack it by hand into {unpacked_folder(archive)} and leave the archive where it is"
+        )
+
+
+def unpacked_folder(archive: Path) -> Path:
+    """Where a person unpacks an archive that is not read: ``X`` for ``X.rar``."""
+    return archive.with_name(archive.name.rpartition(".")[0])
 
 
 def printable(name: str) -> str:

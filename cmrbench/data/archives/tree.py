@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Protocol
 from cmrbench.core.errors import DataError
 from cmrbench.data.archives.folder import BY_HAND, files_in
 from cmrbench.data.archives.lines import split_lines
-from cmrbench.data.archives.safety import Limits
+from cmrbench.data.archives.safety import ByHandError, Limits, unpacked_folder
 from cmrbench.data.cache import explained
 
 _ZIPS = (".zip",)
@@ -61,6 +61,7 @@ class SourceTree:
         self._limits = limits or Limits()
         self._plain: dict[str, Path] | None = None
         self._archives: dict[str, Archive] = {}
+        self._by_hand: set[str] = set()
         self._by_last: dict[str, list[str]] | None = None
         self._copies: dict[tuple[str, Path], Path] = {}
 
@@ -101,11 +102,11 @@ class SourceTree:
         if found:
             shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
             raise DataError(f"{self.folder}: several files match {pattern!r}: {shown}; leave one of them there")
-        unread = [p for p in self._everything() if p.lower().endswith(BY_HAND)]
-        if unread:
+        if self._by_hand:
+            unread = self.folder / min(self._by_hand)
             raise DataError(
-                f"{self.folder} holds no file {pattern!r}, but {unread[0]}, which is not read: "
-                f"unpack it by hand into {self.folder / unread[0].rpartition('.')[0]}"
+                f"{self.folder} holds no file {pattern!r}, but {unread.name}, which is not read: unpack it by hand "
+                f"into {unpacked_folder(unread)} and leave the archive where it is"
             )
         tops = self._tops()
         shown = ", ".join(tops[:5]) + (f" and {len(tops) - 5} more" if len(tops) > 5 else "")
@@ -197,20 +198,36 @@ class SourceTree:
             plain = files_in(self.folder, self._files)
             if len(plain) > self._limits.members:
                 raise DataError(f"{self.folder} holds more than {self._limits.members:,} files")
+            self._by_hand = {name for name in plain if name.lower().endswith(BY_HAND)}
             try:
-                for name, path in plain.items():
+                todo = list(plain.items())
+                while todo:
+                    name, path = todo.pop()
                     kind = _kind(name)
-                    if kind is not None:
-                        self._archives[name] = kind(path, self._limits)
+                    unpacked = self._opened(name, path, kind) if kind is not None else {}
+                    todo += [(n, p) for n, p in unpacked.items() if n not in plain]
+                    plain.update(unpacked)
             except BaseException:
                 self.close()
                 raise
-            self._plain = plain
+            self._plain = dict(sorted(plain.items()))
         return self._plain
+
+    def _opened(self, name: str, path: Path, kind: Callable[[Path, Limits], Archive]) -> dict[str, Path]:
+        """Open an archive; gives the files of the folder into which a person has unpacked one that cannot be read."""
+        try:
+            self._archives[name] = kind(path, self._limits)
+        except ByHandError:
+            unpacked = unpacked_folder(path)
+            if not unpacked.is_dir():
+                raise
+            self._by_hand.add(name)
+            return files_in(self.folder, [unpacked.relative_to(self.folder).as_posix()])
+        return {}
 
     def _tops(self) -> list[str]:
         """Plain files and archives, in alphabetic order."""
-        return [name for name in self._everything() if not name.lower().endswith(BY_HAND)]
+        return [name for name in self._everything() if name not in self._by_hand]
 
     def _below(self, top: str) -> Iterator[str]:
         archive = self._archives.get(top)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from cmrbench.core.errors import DataError
-from cmrbench.data.archives.safety import BY_HAND, Admission, Limits, broken, guarded
+from cmrbench.data.archives.safety import Admission, ByHandError, Limits, broken, guarded
 
 _UTF8 = 0x800
 _ENCRYPTED = 0x1
@@ -67,10 +67,12 @@ class Zip:
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise admission.refusal(name, "is a device or another special file")
         if info.flag_bits & _ENCRYPTED:
-            raise DataError(f"{self.path}: member {name!r} is encrypted; {BY_HAND}")
+            raise ByHandError(self.path, f"holds an encrypted member, {name!r}")
         if info.compress_type not in _METHODS:
             method = _METHOD_NAMES.get(info.compress_type, f"number {info.compress_type}")
-            raise DataError(f"{self.path}: member {name!r} is packed by the method {method}, not read; {BY_HAND}")
+            raise ByHandError(
+                self.path, f"holds a member that is packed by the method {method}, {name!r}, which is not read"
+            )
 
     def names(self) -> Collection[str]:
         """Names of the plain files, in archive order."""
