@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
+from math import isfinite
 
 from cmrbench.data.audit.finding import Finding, Unchecked
 from cmrbench.data.audit.subject import Subject
@@ -18,16 +19,15 @@ DIRECTION_RATIO = 1.5
 def chance_level(subject: Subject) -> Found:
     """The protocol's first metric under a random order of the gallery: a method at this value has learned nothing."""
     for task in subject.tasks():
-        metric = headline(task)
-        if metric is None or not task.judged:
-            why = "there are no labels to judge by" if metric else "chance of its first metric has no closed form"
+        value = chance_of(task)
+        if value is None:
+            why = "chance of its first metric has no closed form" if task.judged else "there are no labels to judge by"
             yield Unchecked("chance_level", task.name, why)
             continue
-        relevant = task.relevant()
+        metric, relevant = headline(task), task.relevant()
         queries, n = task.sizes
         folds = task.protocol.folds
-        n //= folds  # the relevant items of a query lie in its own fold
-        value = chance(relevant, n, [metric])[str(metric)]
+        n //= folds
         yield Finding(
             "chance_level",
             "note",
@@ -37,6 +37,16 @@ def chance_level(subject: Subject) -> Found:
             f"{f' in each of {folds} folds' if folds > 1 else ''}, {relevant.mean():.1f} of them relevant to a query",
             "score",
         )
+
+
+def chance_of(task: Task) -> float | None:
+    """The protocol's first metric under a random order of the gallery; None where it has no closed form."""
+    metric = headline(task)
+    if metric is None or not task.judged:
+        return None
+    # The relevant items of a query lie in its own fold.
+    value = chance(task.relevant(), task.sizes[1] // task.protocol.folds, [metric])[str(metric)]
+    return value if isfinite(value) else None
 
 
 def headline(task: Task) -> Metric | None:
@@ -62,7 +72,7 @@ def uneven_directions(subject: Subject) -> Found:
             metric = headline(there)
             if metric is None or not there.judged or not back.judged or metric.is_rank:
                 continue
-            values = [chance(t.relevant(), t.sizes[1], [metric])[str(metric)] for t in (there, back)]
+            values = [chance_of(t) or 0.0 for t in (there, back)]
             galleries = [t.sizes[1] for t in (there, back)]
             ratios = [max(pair) / min(pair) if min(pair) > 0 else 0.0 for pair in (values, galleries)]
             if max(ratios) > DIRECTION_RATIO:

@@ -14,7 +14,7 @@ import numpy as np
 from cmrbench.data.audit.finding import Finding, Unchecked
 from cmrbench.data.audit.near import MOST_BY_CHANCE, PROBED, Directions, search
 from cmrbench.data.audit.relations import EXAMPLES, Copies, Relation, equal_copies, examples_of, relations
-from cmrbench.data.audit.rows import Equal, Rows
+from cmrbench.data.audit.rows import Equal, Rows, hashed
 from cmrbench.data.audit.subject import COMMON, POOR_WORDS, Subject
 
 Found = Iterator[Finding | Unchecked]
@@ -50,7 +50,7 @@ def equal_texts(subject: Subject) -> Found:
         plain = [" ".join(re.findall(r"\w+", text.casefold())) for text in texts]
         rows = subject.rows(modality)
         short = np.fromiter((len(t.split()) < POOR_WORDS for t in plain), bool, len(plain))
-        equal = Equal.of(np.array(plain, dtype=object).astype(str))
+        equal = Equal.of(hashed(text.encode() for text in plain))
         yield from _equal("equal_texts", modality, "the same text", rows, equal, short | (equal.size > COMMON))
 
 

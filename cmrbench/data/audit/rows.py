@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,6 +36,14 @@ class Equal:
         _, group, counts = np.unique(keys, return_inverse=True, return_counts=True)
         group = group.ravel()
         return cls(group, counts[group])
+
+
+def hashed(contents: Iterable[bytes]) -> np.ndarray:
+    """A 128-bit hash of each, (n,): memory does not grow with what is hashed."""
+    keys = bytearray()
+    for content in contents:
+        keys += hashlib.blake2b(content, digest_size=16).digest()
+    return np.frombuffer(bytes(keys), "V16")
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,13 +147,15 @@ class Rows:
     @cached_property
     def equal(self) -> Equal:
         """Which rows are equal to the bit (-0 is 0), by a 128-bit hash of each."""
-        keys = bytearray()
-        for split in range(len(self.items)):
-            for block in self.blocks(split):
-                plain = block + block.dtype.type(0) if block.dtype.kind == "f" else block
-                for row in np.ascontiguousarray(plain).reshape(len(plain), -1):
-                    keys += hashlib.blake2b(row.tobytes(), digest_size=16).digest()
-        return Equal.of(np.frombuffer(bytes(keys), "V16"))
+
+        def contents() -> Iterator[bytes]:
+            for split in range(len(self.items)):
+                for block in self.blocks(split):
+                    plain = block + block.dtype.type(0) if block.dtype.kind == "f" else block
+                    for row in np.ascontiguousarray(plain).reshape(len(plain), -1):
+                        yield row.tobytes()
+
+        return Equal.of(hashed(contents()))
 
     @cached_property
     def filled(self) -> np.ndarray:

@@ -23,6 +23,12 @@ def audit_parts(dataset: str, feature_set: str, fingerprint: str) -> tuple[str, 
     return "audits", plain[0], f"{plain[1]}-{fingerprint[:16]}.json"
 
 
+def typed_name(dataset: str, feature_set: str) -> str:
+    """The name to type for a dataset, as results hold it, in a feature set: ``wiki/sift-lda:drcl+noise=0.4``."""
+    base = registered_part(dataset)
+    return f"{base}/{feature_set}{dataset[len(base) :]}"
+
+
 def save_audit(audit: Audit) -> Path:
     """Write an audit into the cache, whole or not at all; an older one of the same data is replaced.
 
@@ -63,8 +69,7 @@ def leak_warning(dataset: str, feature_set: str, fingerprint: str) -> str | None
     if audit is None or not audit.leaks:
         return None
     first, *more = audit.leaks
-    base, rest = registered_part(dataset), dataset[len(registered_part(dataset)) :]
-    named = f"{base}/{feature_set}{rest}"
+    named = typed_name(dataset, feature_set)
     others = f" (and {len(more)} more)" if more else ""
     return (
         f"an audit of {named} found a leak{others}: {first.check}, {first.subject}, {first.shown}; "
