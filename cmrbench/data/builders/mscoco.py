@@ -208,13 +208,13 @@ def _kept(
 
 
 def _pictures(tree: SourceTree, wanted: list[str], notes: list[str]) -> list[str]:
-    """Where the pictures lie; where they would lie if their archives were there."""
-    found: list[str] = []
+    """Where the pictures lie; where the official archives will hold them, if those are not there yet."""
+    found: dict[str, str] = {}
     for folder in dict.fromkeys(w.partition("/")[0] for w in wanted):
         here = [w for w in wanted if w.startswith(f"{folder}/")]
         places = _raw.pictures(tree, [f"{folder}/*.jpg"], lambda name: "/".join(name.split("/")[-2:]), here)
         if places is None:
-            notes.append(f"the pictures of {folder} are not there; their file names stand for them")
-        found += places or here
-    by_wanted = {"/".join(p.split("/")[-2:]): p for p in found}
-    return [by_wanted[w] for w in wanted]
+            notes.append(f"the pictures of {folder} are not there: their places are those in {folder}.zip")
+            places = [f"{folder}.zip/{w}" for w in here]
+        found |= dict(zip(here, places, strict=True))
+    return [found[w] for w in wanted]

@@ -134,10 +134,10 @@ def test_one_part_alone(tmp_path: Path, files: Files) -> None:
 def test_pictures_are_found_in_their_archives(tmp_path: Path, files: Files) -> None:
     content = make(pack(tmp_path / "coco", files, {"train": TRAIN}))
     assert content.pictures["image"] == [
-        "val2014/COCO_val2014_000000000007.jpg",
+        "val2014.zip/val2014/COCO_val2014_000000000007.jpg",
         "train2014.zip/train2014/COCO_train2014_000000000009.jpg",
         "train2014.zip/train2014/COCO_train2014_000000000030.jpg",
-        "val2014/COCO_val2014_000000000042.jpg",
+        "val2014.zip/val2014/COCO_val2014_000000000042.jpg",
         "train2014.zip/train2014/COCO_train2014_000000581929.jpg",
     ]
     assert any("pictures of val2014 are not there" in note for note in content.notes)
