@@ -17,7 +17,7 @@ All lists go over the same pictures in the same order. ``TrainTestLabels`` is no
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import model_validator
@@ -39,6 +39,9 @@ from cmrbench.data.builders._nuswide_files import (
 from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 from cmrbench.data.content import Content
 from cmrbench.data.number_rows import real_number_rows, whole_number_rows
+
+if TYPE_CHECKING:
+    from cmrbench.data.archives import SourceTree
 
 VERSION = 1
 PICTURES = 269_648
@@ -85,7 +88,8 @@ class Options(BuilderOptions):
     concepts : 10, 21 or 81
         Pictures with none of these concepts are left out. 21 if left out, 10 for the subset ``10k``.
     subset : ``""`` or ``"10k"``
-        ``10k``: of each class of `CONCEPTS_10K`, `per_class` pictures that have this one of the ten and no other.
+        ``10k``: of each class of `CONCEPTS_10K`, `per_class` pictures that have this one of the ten and no other,
+        a tag (but see `untagged`), and a visual word where BoW_int.dat is there.
         The original's list of pictures is not public: they are drawn in the order of the SHA-256 of
         ``nuswide10k:<id>``.
     per_class : int
@@ -136,7 +140,8 @@ def build(request: BuildRequest) -> Content:
     labels = read_labels(tree, options.classes, len(ids))
     tags = read_tags(tree, len(ids))
     notes: list[str] = []
-    rows = _chosen(options, ids, labels, tags, notes)
+    described = _described(tree, len(ids), notes) if options.subset else None
+    rows = _chosen(options, ids, labels, tags, described, notes)
     asked = request.feature_set.modalities
     pictures: dict[str, list[str]] = {}
     if "image" in asked and asked["image"].kind == "raw":
@@ -167,7 +172,26 @@ def build(request: BuildRequest) -> Content:
     )
 
 
-def _chosen(options: Options, ids: np.ndarray, labels: np.ndarray, tags: np.ndarray, notes: list[str]) -> np.ndarray:
+def _described(tree: SourceTree, n: int, notes: list[str]) -> np.ndarray | None:
+    """Which pictures have any visual word: (n,) bool. A subset of a fixed size is drawn among these alone."""
+    name, read = _DESCRIPTORS[500]
+    if not tree.has(name):
+        notes.append(f"drawn without {name}: among pictures without a visual word, too")
+        return None
+    described = np.zeros(n, bool)
+    for start, block in blocks(tree, name, read, 500, n):
+        described[start : start + len(block)] = block.any(1)
+    return described
+
+
+def _chosen(
+    options: Options,
+    ids: np.ndarray,
+    labels: np.ndarray,
+    tags: np.ndarray,
+    described: np.ndarray | None,
+    notes: list[str],
+) -> np.ndarray:
     """Row numbers of the pictures that are items, ascending."""
     if options.subset:
         keep = labels.sum(1, dtype=np.int64) == 1
@@ -181,6 +205,9 @@ def _chosen(options: Options, ids: np.ndarray, labels: np.ndarray, tags: np.ndar
         notes.append(f"{untagged.sum():,} of the others have none of the {N_TAGS:,} tags and are left out too")
     else:
         notes.append(f"{untagged.sum():,} pictures have none of the {N_TAGS:,} tags; one more column is 1 for them")
+    if described is not None:
+        notes.append(f"{(keep & ~described).sum():,} of these have no visual word and are left out too")
+        keep &= described
     rows = np.flatnonzero(keep)
     if not len(rows):
         raise DataError(f"NUS-WIDE: none of the {len(ids):,} listed pictures has one of the concepts and a tag")

@@ -160,21 +160,39 @@ def test_pictures_without_tags_may_be_marked_instead(mini: Mini) -> None:
     assert content.items["text"].features.any(1).all()
 
 
-def test_the_10k_subset_draws_single_labels_by_hash(mini: Mini) -> None:
-    content = build(mini, subset="10k", per_class=2)
-    assert content.classes == nuswide.CONCEPTS_10K
-    chosen = mini.labels[:, columns(content.classes)]
-    expected = set()
+def drawn(mini: Mini, per_class: int, without: tuple[int, ...]) -> list[str]:
+    """The subset by its definition: single labels, class by class in the order of a hash, in the order of the list."""
+    chosen = mini.labels[:, columns(nuswide.CONCEPTS_10K)]
+    ids = set()
     for k in range(10):
-        members = [i for i in range(N) if chosen[i].sum() == 1 and chosen[i, k] and i != UNTAGGED]
+        members = [i for i in range(N) if chosen[i].sum() == 1 and chosen[i, k] and i not in without]
         members.sort(key=lambda i: hashlib.sha256(f"nuswide10k:{mini.ids[i]}".encode()).hexdigest())
-        expected |= {mini.ids[i] for i in members[:2]} - {mini.ids[BLANK]}
-    ids = content.items["image"].ids.tolist()
-    assert set(ids) == expected
-    assert ids == [i for i in mini.ids if i in expected]
+        assert len(members) >= per_class
+        ids |= {mini.ids[i] for i in members[:per_class]}
+    return [i for i in mini.ids if i in ids]
+
+
+def test_the_10k_subset_draws_single_labels_by_hash(mini: Mini) -> None:
+    content = build(mini, subset="10k", per_class=3)
+    assert content.classes == nuswide.CONCEPTS_10K
+    assert content.items["image"].ids.tolist() == drawn(mini, 3, (UNTAGGED, BLANK))
     labels = content.items["image"].labels
     assert labels is not None
     assert (labels.sum(1) == 1).all()
+    assert "1 of these have no visual word and are left out too" in content.notes
+
+
+def test_raw_draws_the_same_subset_where_the_words_are_there(mini: Mini) -> None:
+    mini.files["Flickr.zip"] = {f"Flickr/{name}".replace("\\", "/"): "jpeg" for name in mini.names}
+    assert build(mini, RAW, subset="10k", per_class=3).items["image"].ids.tolist() == drawn(mini, 3, (UNTAGGED, BLANK))
+
+
+def test_without_visual_words_the_subset_is_drawn_among_all(mini: Mini) -> None:
+    del mini.files["Low_Level_Features"]
+    mini.files["Flickr.zip"] = {f"Flickr/{name}".replace("\\", "/"): "jpeg" for name in mini.names}
+    content = build(mini, RAW, subset="10k", per_class=3)
+    assert content.items["image"].ids.tolist() == drawn(mini, 3, (UNTAGGED,))
+    assert "drawn without BoW_int.dat: among pictures without a visual word, too" in content.notes
 
 
 def test_too_small_a_class_for_the_subset_is_refused(mini: Mini) -> None:
