@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from cmrbench.data.roles import Role
+from cmrbench.data.roles import Role, all_roles
 
 _PARTS = {
     "train": ("tr", "tra", "train", "training"),
@@ -56,6 +56,8 @@ class Meaning:
 
 def meaning(name: str, modalities: tuple[str, ...]) -> Meaning | None:
     """The role that an array's name speaks of, or None."""
+    if name in all_roles(modalities):  # what `data export` writes
+        return Meaning(Role.parse(name, modalities))
     words = _words(name)
     part = next((p for p, spelt in _PARTS.items() for w in words if w in spelt), "")
     modality = _modality(name, words, modalities)
