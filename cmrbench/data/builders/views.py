@@ -1,7 +1,7 @@
 """Features in one .mat or .h5 file, as DRCL, SDML, MRL and their kin pass them on: views with items of their own.
 
 The names of files and arrays are those of the released loaders (penghu-cs/SDML data_loader.py, penghu-cs/MRL
-src/noisydataset.py, penghu-cs/ISVN data_loader.py, perquisite/DRCL):
+src/noisydataset.py, penghu-cs/ISVN data_loader.py, perquisite/DRCL) and of others that read the same files:
 
 =========== =========================================================== =============================================
 layout      file                                                        arrays, P standing for the part
@@ -19,7 +19,8 @@ pascal      pascal.mat                                                  img_P, t
 =========== =========================================================== =============================================
 
 The loaders take validation items out of the test items where a file has none: of XMedia the second half of every view
-(500, 500, 100, 50 and 87), of the others the first so many (Wikipedia 231, NUS-WIDE 5,000).
+(500, 500, 100, 50 and 87), of the others the first so many (Wikipedia 231, NUS-WIDE 5,000). That the cells of
+XMediaNet are image, text, audio, 3d and video is known of the first two; the others are in the order of DRCL's Table I.
 """
 
 from __future__ import annotations
