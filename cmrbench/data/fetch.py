@@ -150,12 +150,16 @@ def needs_fetch(entry: Entry) -> bool:
 
 
 def _variant(entry: Entry, folder: Path, feature_set: FeatureSet | None) -> str | None:
-    """The variant to fetch: one that is here or can be had whole, else one of which some files can be had."""
-    variants = entry.variants(feature_set)
+    """The variant to fetch: one that can be had whole, else one in part; of several, that of which least is missing."""
+
+    def missing(sources: list[Source]) -> int:
+        return sum(not (folder / s.file).is_file() for s in needed(sources))
+
+    variants = {name: sources for name, sources in entry.variants(feature_set).items() if needed(sources)}
     for enough in (all, any):
-        for name, sources in variants.items():
-            if needed(sources) and enough(bool(s.url) or (folder / s.file).is_file() for s in needed(sources)):
-                return name
+        can = {n: v for n, v in variants.items() if enough(s.url or (folder / s.file).is_file() for s in needed(v))}
+        if can:
+            return min(can, key=lambda n: missing(can[n]))
     return None
 
 

@@ -220,6 +220,18 @@ def test_the_variant_that_can_be_had_is_chosen(server: FileServer, setup: Setup)
     assert setup.there() == ["b.npz", "import.json"]
 
 
+def test_a_variant_that_is_there_is_enough(server: FileServer, setup: Setup) -> None:
+    catalogue = setup.catalogue(
+        source("c.zip", server.add("c", A), content=A),
+        source("a.rar", server.add("a", A), content=A, variant="archive"),
+        source("a.dat", variant="unpacked"),
+    )
+    setup.folder.mkdir(parents=True)
+    (setup.folder / "a.dat").write_bytes(B)
+    assert fetch(catalogue).variant == "unpacked"
+    assert [path for path, _ in server.requests] == ["c"]
+
+
 def test_archives_that_only_a_person_can_unpack(server: FileServer, setup: Setup) -> None:
     done = fetch(setup.catalogue(source("G.rar", server.add("g", A), content=A)))
     assert f"unpack it by hand into {setup.folder / 'G'}" in done.notes[0]
