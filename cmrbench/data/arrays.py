@@ -45,13 +45,11 @@ def row_blocks(array: np.ndarray, rows: np.ndarray | None = None) -> Iterator[np
 
 
 def release(array: np.ndarray) -> None:
-    """Give back the memory of a memory-mapped array's pages: they are in its file, and are read again when needed."""
+    """Give back the memory of a memory-mapped array's pages; what was written stays in the file's cache."""
     base: Any = array
     while base is not None and not isinstance(base, mmap.mmap):
         base = getattr(base, "base", None)
     if base is not None and hasattr(base, "madvise"):
-        if isinstance(array, np.memmap) and array.mode in ("w+", "r+"):
-            array.flush()
         base.madvise(mmap.MADV_DONTNEED)
 
 
