@@ -54,7 +54,7 @@ def describe(catalogue: Catalogue, name: str) -> dict[str, Any]:
     for fs_name, feature_set in entry.feature_sets.items():
         own = feature_set.records
         for split_name, split in entry.splits.items():
-            records = own.get(split_name) if own else split.records
+            records = split.records if own is None else own.get(split_name)
             if records:
                 sizes = {part: record.items for part, record in records.items()}
                 splits.setdefault(fs_name, {})[split_name] = sizes

@@ -61,7 +61,7 @@ class Resolved:
     def records(self) -> Records | None:
         """The registered sizes and hashes of the split, where the data has been seen."""
         own = self.feature_set.records
-        return own.get(self.split_name) if own else self.split.records
+        return self.split.records if own is None else own.get(self.split_name)
 
     @property
     def kinds(self) -> dict[str, str]:

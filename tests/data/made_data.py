@@ -63,6 +63,25 @@ def entry(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def register(folder: Path, monkeypatch: Any) -> None:
+    """Register the dataset ``mine``, whose data.npz is imported into the cache."""
+    import yaml
+
+    own = entry(
+        homepage="https://example.org",
+        folder=None,
+        sources=[{"file": "data.npz", "from": "made by the user"}],
+        splits={"standard": {"scheme": {"kind": "source", "val": 0.1}}},
+        protocols=[
+            {"name": "query-gallery", "query": ["query"], "gallery": ["gallery"], "outputs": ["real"]},
+            {"name": "query-database", "query": ["query"], "gallery": ["gallery", "train", "val"], "outputs": ["hash"]},
+        ],
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "mine.yaml").write_text(yaml.safe_dump({"datasets": {"mine": own}}), encoding="utf-8")
+    monkeypatch.setenv("CMRBENCH_DATASETS", str(folder / "mine.yaml"))
+
+
 def build(entry: Entry, feature_set: str, folder: Path, variant: str = "") -> Content:
     """What the entry's builder makes of the files of a folder."""
     files = [s.file for s in entry.variants()[variant]]

@@ -33,7 +33,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_list(own_cache: Path) -> None:
     states = {d["name"]: d["state"] for d in json.loads(output("list", "--json"))}
     assert states["emoji"] == states["openclipart_tags"] == "embedded"
-    assert states["wiki"] == states["nus"] == "missing"
+    assert states["wiki"] == states["nuswide10k"] == "missing"
     assert states["synthetic"] == "generated"
     shown = output("list")
     assert all(name in shown for name in states)
@@ -48,7 +48,7 @@ def test_info() -> None:
     shown = output("info", "emoji")
     for part in ("SIL OFL 1.1", "classic-minilm (default)", "text_ja", "all-test", "query + ", "mAP@all"):
         assert part in shown
-    assert "cmrbench data import iapr" in " ".join(output("info", "iapr").split())
+    assert "cmrbench data import iaprtc12" in json.loads(output("info", "iapr", "--json"))["how_to_get"]
 
 
 def test_verify(own_cache: Path) -> None:
@@ -56,18 +56,19 @@ def test_verify(own_cache: Path) -> None:
     assert {c["status"] for c in checks} == {"ok"}
     assert "checks passed" in output("verify", "openclipart")
     assert json.loads(output("verify", "synthetic", "--json"))[0]["status"] == "ok"
-    with pytest.raises(DatasetMissingError, match="dataset 'nus'"):
-        output("verify", "nus")
+    with pytest.raises(DatasetMissingError, match="dataset 'nuswide10k'"):
+        output("verify", "nuswide10k")
 
 
-def test_import_then_verify_a_damaged_copy(own_cache: Path, tmp_path: Path) -> None:
+def test_import_then_verify_a_damaged_copy(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_data.register(tmp_path.with_name(tmp_path.name + "-registered"), monkeypatch)
     folder = made_data.save(tmp_path / "brought", made_data.arrays())
-    assert json.loads(output("import", "nus", "--from", folder, "--json"))["dataset"] == "nus"
-    assert "without a registered SHA-256" in output("import", "nus-wide", "--from", folder)
-    assert {d["name"]: d["state"] for d in json.loads(output("list", "--json"))}["nus"] == "imported"
-    with (own_cache / "sources" / "nus" / "data.npz").open("ab") as file:
+    assert json.loads(output("import", "mine", "--from", folder, "--json"))["dataset"] == "mine"
+    assert "without a registered SHA-256" in output("import", "MINE", "--from", folder)
+    assert {d["name"]: d["state"] for d in json.loads(output("list", "--json"))}["mine"] == "imported"
+    with (own_cache / "sources" / "mine" / "data.npz").open("ab") as file:
         file.write(b"x")
-    checks = json.loads(output("verify", "nus", "--json", code=1))
+    checks = json.loads(output("verify", "mine", "--json", code=1))
     assert [c["status"] for c in checks] == ["bad"]
 
 

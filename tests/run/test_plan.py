@@ -38,7 +38,7 @@ def plan(cache_dir=None, **changes):
         ({"datasets": ("emojy",)}, r"unknown dataset 'emojy'; did you mean emoji\?"),
         ({"datasets": ("emoji", "emoji")}, "--datasets names emoji twice"),
         ({"datasets": ("emoji/clip",)}, "unknown feature set of emoji 'clip'"),
-        ({"datasets": ("nus",)}, "not on this machine.*licence.*cmrbench data import nus"),
+        ({"datasets": ("nuswide",)}, "not on this machine.*licence.*cmrbench data import nuswide"),
         ({"bits": (0,)}, "--bits must lie between 1 and 4096, not 0"),
         ({"bits": (16, 16)}, "--bits names a length twice"),
         ({"seeds": ()}, "--seeds"),

@@ -1,0 +1,197 @@
+"""The registry: every name of the papers resolves, every entry can be built and cited, and no address is a mirror."""
+
+from __future__ import annotations
+
+from collections import Counter
+from urllib.parse import urlsplit
+
+import pytest
+
+from cmrbench.core.citation import Citation, bibliography
+from cmrbench.data import builders, load_catalogue
+from cmrbench.data.catalogue import Entry
+from cmrbench.data.schemes import assign  # noqa: F401 - every scheme below is one that it knows
+from cmrbench.metrics import Metric
+
+CATALOGUE = load_catalogue()
+NAMES = CATALOGUE.names()
+
+REQUIRED = [
+    "wiki",
+    "pascal",
+    "nuswide",
+    "nuswide-tc10",
+    "nuswide-81",
+    "nuswide10k",
+    "mirflickr",
+    "mirflickr-24581",
+    "mscoco",
+    "iaprtc12",
+    "xmedia",
+    "xmedianet",
+    "inria_websearch",
+    "flickr30k",
+    "coco5k",
+    "flickr8k",
+    "labelme",
+    "caltech256",
+    "cub",
+    "recipe1m",
+    "vatex",
+    "msrvtt",
+    "clotho",
+    "audiocaps",
+    "emoji",
+    "openclipart",
+    "openclipart_tags",
+    "synthetic",
+]
+
+IN_PAPERS = {
+    "wiki": ["Wikipedia"],
+    "pascal": ["Pascal-Sentence", "Pascal Sentence"],
+    "inria_websearch": ["INRIA-Websearch", "Websearch"],
+    "mirflickr": ["MIR Flickr", "MIRFlickr"],
+    "flickr8k": ["Flickr-8K"],
+    "flickr30k": ["Flickr-30K"],
+    "mscoco": ["MS COCO", "MS-COCO", "MSCOCO"],
+    "coco5k": ["MS COCO-5K"],
+    "nuswide": ["NUS-WIDE"],
+    "nuswide10k": ["NUS-WIDE-10K", "NUS-WIDE"],
+    "iaprtc12": ["IAPR TC-12"],
+    "xmedia": ["Xmedia", "XMedia"],
+    "xmedianet": ["XmediaNet", "XMediaNet", "Xmedia"],
+    "recipe1m": ["Recipe1M"],
+    "cub": ["CUB 200-2011"],
+    "caltech256": ["Caltech-256"],
+    "labelme": ["LabelMe"],
+    "msrvtt": ["MSR-VTT"],
+    "vatex": ["Vatex"],
+    "clotho": ["Clotho"],
+    "audiocaps": ["AudioCaps"],
+}
+"""Names in the tables of the survey, of LCM and of DRCL, and what they mean there."""
+
+TYPED = {
+    "nus": "nuswide10k",
+    "coco": "mscoco",
+    "iapr": "iaprtc12",
+    "mir": "mirflickr",
+    "wikipedia": "wiki",
+    "nus-wide": "nuswide",
+    "nuswide21": "nuswide",
+    "coco1k": "coco5k",
+    "iapr-tc12": "iaprtc12",
+    "ms-coco": "mscoco",
+}
+
+HOMES = (
+    "cocodataset.org", "cs.stanford.edu", "data.caltech.edu", "eric-xw.github.io", "lms.comp.nus.edu.sg",
+    "press.liacs.nl", "scanproject.blob.core.windows.net", "www-i6.informatik.rwth-aachen.de", "www.svcl.ucsd.edu",
+    "zenodo.org", "github.com/ArrowLuo/CLIP4Clip/releases", "raw.githubusercontent.com/cdjkim/audiocaps",
+    "www.robots.ox.ac.uk/~maxbain",
+)  # fmt: skip
+"""Who gives the files: makers, their archives, and the makers of packages that the field uses."""
+
+
+def entries() -> list[Entry]:
+    return [CATALOGUE.entry(name) for name in NAMES]
+
+
+def test_everything_that_the_tables_use_is_registered() -> None:
+    assert set(REQUIRED) <= set(NAMES)
+    for name, printed in IN_PAPERS.items():
+        assert set(printed) <= set(CATALOGUE.entry(name).names), name
+
+
+def test_what_people_type_resolves() -> None:
+    assert {typed: CATALOGUE.resolve(typed) for typed in TYPED} == TYPED
+    for name in NAMES:
+        for printed in CATALOGUE.entry(name).names:
+            typed = printed.lower()
+            if " " not in typed and typed not in ("nus-wide", "xmedia"):
+                assert CATALOGUE.resolve(typed) == name, printed
+
+
+def test_names_that_mean_two_things_are_explained() -> None:
+    assert "10-class" in CATALOGUE.note("nus")
+    assert "nuswide10k" in CATALOGUE.note("nus-wide")
+    assert not CATALOGUE.note("wikipedia")
+    for name in ("xmedia", "xmedianet"):
+        assert "Table VI" in " ".join(CATALOGUE.entry(name).problems)
+
+
+def test_names_and_aliases_are_unique() -> None:
+    counted = Counter([*NAMES, *(alias for entry in entries() for alias in entry.aliases)])
+    assert [name for name, count in counted.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_entries_are_complete(name: str) -> None:
+    entry = CATALOGUE.entry(name)
+    assert isinstance(entry.citation, Citation)
+    assert entry.citation.doi or entry.citation.url or entry.citation.key == "cmrbench"
+    assert entry.citation.bibtex().startswith(f"@{entry.citation.kind}{{{entry.citation.key},")
+    assert entry.names
+    assert len(entry.licence) > 15
+    assert entry.homepage.startswith("http") or name == "synthetic"
+    assert all(len(text) > 15 and text.endswith((".", ")")) for text in entry.problems)
+    for split in entry.splits.values():
+        assert split.summary or name == "synthetic"
+    for protocol in entry.protocols:
+        assert [str(Metric.parse(m)) for m in protocol.metrics] == list(protocol.metrics)
+
+
+def test_all_datasets_can_be_cited_at_once() -> None:
+    text = bibliography(entry.citation for entry in entries() if isinstance(entry.citation, Citation))
+    assert text.count("@") == len({entry.citation.key for entry in entries()})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_builders_take_the_options(name: str) -> None:
+    entry = CATALOGUE.entry(name)
+    for feature_set in entry.feature_sets.values():
+        used = feature_set.builder or entry.builder
+        if used == "synthetic":
+            continue
+        of_entry = {} if feature_set.builder else entry.options
+        builders.builder(used).Options.model_validate({**of_entry, **(feature_set.options or {})})
+        assert entry.variants(feature_set), "the feature set names variants that no source has"
+    if not entry.feature_sets:
+        assert "import" in entry.obtain
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_split_has_a_protocol_for_every_kind_of_output(name: str) -> None:
+    entry = CATALOGUE.entry(name)
+    for split in entry.splits:
+        fitting = [p for p in entry.protocols if not p.splits or split in p.splits]
+        assert fitting, split
+        outputs = {output for p in fitting for output in p.outputs}
+        assert outputs == {"real", "hash"} or entry.labels is None, split
+        scheme = entry.splits[split].scheme
+        if scheme.kind in ("draw", "order"):  # what they make is known from here
+            made = {"query", "train", *(["val"] if scheme.val else []), *(["gallery"] if scheme.gallery else [])}
+            assert all({*p.query, *p.gallery} <= made for p in fitting), split
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sources_come_from_their_homes_or_from_a_person(name: str) -> None:
+    entry = CATALOGUE.entry(name)
+    for source in entry.sources:
+        for url in source.url:
+            parts = urlsplit(url)
+            assert parts.scheme in ("http", "https")
+            assert any(f"{parts.netloc}{parts.path}".removeprefix("images.").startswith(home) for home in HOMES), url
+            assert parts.path.endswith(source.file)
+        assert not source.url or source.origin, f"{source.file}: who says so?"
+        assert source.bytes is None or source.url
+    by_hand = [s for s in entry.sources if not (s.url or s.optional or s.attachment)]
+    assert not by_hand or entry.obtain or entry.folder, "nothing says how to get what no program can fetch"
+
+
+def test_classes_are_as_many_as_their_names() -> None:
+    for entry in entries():
+        if entry.labels and entry.labels.names:
+            assert len(entry.labels.names) == entry.labels.classes
+            assert len(set(entry.labels.names)) == entry.labels.classes
