@@ -126,10 +126,10 @@ def can_fetch(entry: Entry, feature_set: FeatureSet | None = None) -> bool:
 
 def how_to_get(name: str, entry: Entry, feature_set: FeatureSet | None = None) -> str:
     """What to type to bring the dataset here, and what a person has to do before."""
-    files = expected_files(entry, feature_set)
+    files, owner = expected_files(entry, feature_set), entry.sources_of or name
     where = f"FOLDER, where FOLDER holds {files}" if files else "FILE, with features, labels and split of your own"
-    bring = f"cmrbench data import {name} --from {where}"
-    fetch = f"cmrbench data fetch {name}" if can_fetch(entry, feature_set) else ""
+    bring = f"cmrbench data import {owner} --from {where}"
+    fetch = f"cmrbench data fetch {owner}" if can_fetch(entry, feature_set) else ""
     by_hand = " ".join(entry.obtain.split()).rstrip(".")
     return "; ".join(filter(None, (by_hand, f"bring it with: {' or '.join(filter(None, (fetch, bring)))}")))
 
