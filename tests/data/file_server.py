@@ -74,6 +74,8 @@ class FileServer:
             return
         if served.statuses:
             handler.send_response(served.statuses.pop(0))
+            for name, value in served.headers.items():
+                handler.send_header(name, value)
             handler.send_header("Content-Length", "0")
             handler.end_headers()
             return

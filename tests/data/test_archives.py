@@ -520,6 +520,30 @@ def test_a_member_that_vanishes_meanwhile(tmp_path: Path) -> None:
             tree.read(name)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_random_damage_is_refused_in_words(tmp_path: Path, kind: str) -> None:
+    path = pack(tmp_path / f"A.{kind}")
+    good, chance = path.read_bytes(), random.Random(3)
+    said = []
+    for _ in range(60):
+        raw = bytearray(good)
+        start, stop = sorted(chance.randrange(len(raw)) for _ in "ab")
+        damage = chance.choice(("flip", "cut", "splice"))
+        if damage == "flip":
+            raw[start] ^= 1 << chance.randrange(8)
+        else:
+            raw = raw[:start] if damage == "cut" else raw[:start] + raw[stop:]
+        path.write_bytes(raw)
+        try:
+            with SourceTree(tmp_path) as tree:
+                for name in tree.names():
+                    tree.read(name)
+        except DataError as error:
+            said.append(str(error))
+    assert len(said) > 20
+    assert all(f"A.{kind}" in message for message in said)
+
+
 # --- the plain folder ---
 
 

@@ -171,6 +171,14 @@ def test_trouble_that_passes(server: FileServer, tmp_path: Path, waits: list[flo
     assert waits == [1.0, 2.0]
 
 
+@pytest.mark.parametrize(("asked", "waited"), [("7", 7.0), ("99999", 60.0), ("tomorrow", 1.0), ("-5", 1.0)])
+def test_a_server_that_asks_to_wait(
+    server: FileServer, tmp_path: Path, waits: list[float], asked: str, waited: float
+) -> None:
+    fetch(tmp_path, server.add("a", CONTENT, statuses=[429], headers={"Retry-After": asked}))
+    assert waits == [waited]
+
+
 def test_trouble_that_stays(server: FileServer, tmp_path: Path, waits: list[float]) -> None:
     with pytest.raises(DataError, match=r"the server has trouble \(503\) \(tried 5 times\)"):
         fetch(tmp_path, server.add("a", CONTENT, statuses=[503] * 50))
@@ -179,7 +187,14 @@ def test_trouble_that_stays(server: FileServer, tmp_path: Path, waits: list[floa
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [(404, "is not there any more"), (410, "any more"), (403, "in a browser"), (401, "login"), (204, "does not send")],
+    [
+        (404, "is not there any more"),
+        (410, "any more"),
+        (403, "in a browser"),
+        (401, "login"),
+        (407, "proxy wants"),
+        (204, "does not send"),
+    ],
 )
 def test_refusals_are_not_tried_again(server: FileServer, tmp_path: Path, status: int, said: str) -> None:
     with pytest.raises(DataError, match=rf"{said}.*\({status}\)"):
