@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmrbench.core.errors import DataError, UsageError
 from cmrbench.core.hashing import digest_file
 from cmrbench.data.cache import new_folder
+from cmrbench.data.copying import copy_file, plain_file
 from cmrbench.data.prepared import read_content
 from cmrbench.data.resolve import resolve_files
 from cmrbench.data.sources import RECORD, Located, check_hash, expected_files, find_variant, source_folder
 
 if TYPE_CHECKING:
+    from cmrbench.data.brought import Brought
     from cmrbench.data.catalogue import Catalogue, Entry, Source
+    from cmrbench.data.inspecting import Wanted
 
-MAX_SOURCE_BYTES = 64 << 30
 
+def import_dataset(
+    name: str, path: str | Path, catalogue: Catalogue | None = None, wanted: Wanted | None = None
+) -> Located | Brought:
+    """Bring files that somebody has into the cache: a dataset's registered source files, or features of one's own.
 
-def import_dataset(name: str, folder: str | Path, catalogue: Catalogue | None = None) -> Located:
-    """Copy a dataset's source files from `folder` into the cache.
-
-    Hashes are compared, and the data is read and validated, before anything is copied. Files without a registered
-    hash are taken as they are, and what was taken is written down (``import.json``).
+    Of source files, hashes are compared, and the data is read and validated, before anything is copied. Files without
+    a registered hash are taken as they are, and what was taken is written down (``import.json``). Everything else that
+    holds arrays becomes a local feature set, see `cmrbench.data.brought`.
 
     Parameters
     ----------
     name : str
         Registered name or alias.
-    folder : path
-        Holds the files that the catalogue names; others are ignored.
+    path : path
+        A folder that holds the files that the catalogue names (others are ignored), or one of these files; or an
+        array file of any layout, or a folder of such.
     catalogue : Catalogue, optional
+    wanted : Wanted, optional
+        How a file of one's own is to be read. Where it says anything, the file is not taken for a source file.
 
     Returns
     -------
-    Located
-        The files in the cache.
+    Located or Brought
+        The source files in the cache; or the local feature set.
 
     Raises
     ------
@@ -49,16 +53,55 @@ def import_dataset(name: str, folder: str | Path, catalogue: Catalogue | None = 
     UsageError
         If the dataset is not one that is imported.
     """
+    from cmrbench.data.brought import bring
+    from cmrbench.data.inspecting import Wanted, inspect
+
     if catalogue is None:
         from cmrbench.data.catalogue import load_catalogue
 
         catalogue = load_catalogue()
+    wanted, path = wanted or Wanted(), Path(path)
+    if is_own(name, path, catalogue, wanted):
+        return bring(inspect(name, path, wanted, catalogue))
+    return _import_sources(name, path, catalogue)
+
+
+def is_own(name: str, path: Path, catalogue: Catalogue, wanted: Wanted) -> bool:
+    """Whether a path is read as features of the user's own, and not as the dataset's source files.
+
+    Raises
+    ------
+    UsageError
+        If the dataset is made in memory.
+    DataError
+        If the path does not exist.
+    """
+    from cmrbench.data.files import looks_like_arrays
+
+    entry = catalogue.entry(name)
+    if entry.builder == "synthetic":
+        raise UsageError(f"dataset {catalogue.resolve(name)!r} needs no import: it is made in memory")
+    if not path.exists():
+        raise DataError(f"{path} is not there; name a folder or an array file")
+    if wanted.said:
+        return True
+    folder = path if path.is_dir() else path.parent
+    variant = find_variant(entry, folder) if entry.folder is None else None
+    if variant is not None and (path.is_dir() or path.name in {s.file for s in _files(entry, variant)}):
+        return False
+    if path.is_file():
+        return True
+    # A part of the source files is no file of the user's own: what is missing is said.
+    some = entry.folder is None and any((path / s.file).exists() for s in entry.sources if not s.attachment)
+    return not some and looks_like_arrays(path)
+
+
+def _import_sources(name: str, path: Path, catalogue: Catalogue) -> Located:
     name = catalogue.resolve(name)
     entry = catalogue.entry(name)
-    if entry.folder is not None or entry.builder == "synthetic":
-        instead = "made in memory" if entry.builder == "synthetic" else f"read from {source_folder(catalogue, name)}"
-        raise UsageError(f"dataset {name!r} needs no import: it is {instead}")
-    found = _examine(name, entry, Path(folder))
+    if entry.folder is not None:
+        raise UsageError(f"dataset {name!r} needs no import: it is read from {source_folder(catalogue, name)}")
+    found = _examine(name, entry, path if path.is_dir() else path.parent)
     for feature_set, spec in entry.feature_sets.items():
         if find_variant(entry, found.folder, spec) is not None:
             with read_content(resolve_files(name, feature_set, found, catalogue)):
@@ -68,7 +111,7 @@ def import_dataset(name: str, folder: str | Path, catalogue: Catalogue | None = 
         copied = {}
         for source in _files(entry, found.variant):
             if (found.folder / source.file).exists():
-                copied[source.file] = _copy(found.folder / source.file, temporary / source.file)
+                copied[source.file] = copy_file(found.folder / source.file, temporary / source.file)
         for file, sha256 in found.hashes.items():
             if copied[file]["sha256"] != sha256:
                 raise DataError(f"{found.folder / file} has changed while it was being imported")
@@ -83,43 +126,20 @@ def _files(entry: Entry, variant: str) -> list[Source]:
 
 def _examine(name: str, entry: Entry, folder: Path) -> Located:
     """Find, measure and hash the files; nothing is written."""
-    if not folder.is_dir():
-        raise DataError(f"{folder} is not a folder")
     variant = find_variant(entry, folder)
     if variant is None:
         there = sorted(p.name for p in folder.iterdir())
         shown = ", ".join(there[:5]) + (f" and {len(there) - 5} more" if len(there) > 5 else "")
-        raise DataError(f"{folder} does not hold {name}: expected {expected_files(entry)}, found {shown or 'nothing'}")
+        expected = " or ".join(filter(None, (expected_files(entry), "an array file of your own")))
+        raise DataError(f"{folder} does not hold {name}: expected {expected}, found {shown or 'nothing'}")
     hashes = {}
     for source in _files(entry, variant):
         path = folder / source.file
         if (source.attachment or source.optional) and not path.exists():
             continue
-        _plain_file(path)
+        plain_file(path)
         if source.sha256 is not None:
             check_hash(path, source.sha256)
         if not source.attachment:
             hashes[source.file] = source.sha256 or digest_file(path)
     return Located(folder, variant, hashes, all(s.sha256 for s in _files(entry, variant) if not s.attachment))
-
-
-def _plain_file(path: Path) -> None:
-    """Refuse links (they may lead anywhere and change later), devices, pipes, and files beyond the limit."""
-    status = path.lstat()
-    if not stat.S_ISREG(status.st_mode):
-        kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "not a plain file"
-        raise DataError(f"{path} is {kind}; import a folder that holds the file itself")
-    if status.st_size > MAX_SOURCE_BYTES:
-        raise DataError(f"{path} has {status.st_size:,} bytes; at most {MAX_SOURCE_BYTES:,} are imported")
-
-
-def _copy(source: Path, target: Path) -> dict[str, int | str]:
-    """Copy and hash in one pass, so that what is recorded is what was written."""
-    h, size = hashlib.sha256(), 0
-    descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-    with open(descriptor, "rb") as reading, open(target, "xb") as writing:
-        while chunk := reading.read(1 << 20):
-            h.update(chunk)
-            size += len(chunk)
-            writing.write(chunk)
-    return {"bytes": size, "sha256": h.hexdigest()}

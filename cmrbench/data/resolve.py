@@ -40,6 +40,8 @@ class Resolved:
         The files that are read.
     lists : Path or None
         The folder of frozen ids, where the split is such lists.
+    brought : tuple of str or None
+        The splits that a user's own file has, where it is cut by them.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Resolved:
     is_default_split: bool
     located: Located
     lists: Path | None = None
+    brought: tuple[str, ...] | None = None
 
     @property
     def builder(self) -> str:
@@ -75,7 +78,9 @@ class Resolved:
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:
-        """The protocols that measure this split."""
+        """The protocols that measure this split; of a split that a file brings, those that it has the items for."""
+        if self.brought is not None:
+            return tuple(p.protocol() for p in self.entry.protocols if {*p.query, *p.gallery} <= {*self.brought})
         return tuple(p.protocol() for p in self.entry.protocols if not p.splits or self.split_name in p.splits)
 
     @property
@@ -100,6 +105,7 @@ def resolve(name: DatasetName, catalogue: Catalogue) -> Resolved:
     registered = catalogue.resolve(name.dataset)
     entry = catalogue.entry(registered)
     local = local_feature_sets(registered)
+    brought: tuple[str, ...] | None = None
     chosen = name.feature_set or entry.default_feature_set
     if chosen in entry.feature_sets:
         feature_set, own_split = entry.feature_sets[chosen], None
@@ -112,7 +118,7 @@ def resolve(name: DatasetName, catalogue: Catalogue) -> Resolved:
             raise
     elif chosen in local:
         stored = read_local(local[chosen])
-        feature_set, own_split = stored.feature_set(), stored.own_split()
+        feature_set, own_split, brought = stored.feature_set(), stored.own_split(), stored.brought
         located = Located(local[chosen], "", dict(stored.files), registered=False)
     elif name.feature_set is None:
         raise DatasetMissingError(missing_message(registered, entry, source_folder(catalogue, registered)))
@@ -120,7 +126,8 @@ def resolve(name: DatasetName, catalogue: Catalogue) -> Resolved:
         raise UnknownNameError(f"feature set of {registered}", chosen, [*entry.feature_sets, *local])
     split_name, split, lists = _split(name.split, registered, own_split, catalogue)
     default = split_name == (entry.default_split if own_split is None else "")
-    return Resolved(registered, entry, chosen, feature_set, split_name, split, default, located, lists)
+    brought = brought if split_name == "" else None
+    return Resolved(registered, entry, chosen, feature_set, split_name, split, default, located, lists, brought)
 
 
 def resolve_files(name: str, feature_set: str, located: Located, catalogue: Catalogue) -> Resolved:
@@ -128,6 +135,16 @@ def resolve_files(name: str, feature_set: str, located: Located, catalogue: Cata
     entry = catalogue.entry(name)
     split_name, split, lists = _split(None, name, None, catalogue)
     return Resolved(name, entry, feature_set, entry.feature_sets[feature_set], split_name, split, True, located, lists)
+
+
+def resolve_local(name: str, feature_set: str, folder: Path, catalogue: Catalogue) -> Resolved:
+    """A local feature set in its default split, out of a folder that is not (yet) in its place."""
+    stored = read_local(folder)
+    split_name, split, lists = _split(None, name, stored.own_split(), catalogue)
+    located = Located(folder, "", dict(stored.files), registered=False)
+    entry = catalogue.entry(name)
+    spec, brought = stored.feature_set(), stored.brought if stored.split is not None else None
+    return Resolved(name, entry, feature_set, spec, split_name, split, True, located, lists, brought)
 
 
 def _split(

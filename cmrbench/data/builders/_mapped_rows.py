@@ -79,7 +79,10 @@ class RowReader:
         if class_names is not None:
             own = [str(n) for n in stored_vector(class_names).tolist()]
             if names is not None and own != names:
-                raise DataError(f"{class_names.where}: names of classes differ from those of the catalogue")
+                raise DataError(
+                    f"{class_names.where}: names of classes differ from those of the catalogue; leave them out with "
+                    "--map class_names= if the labels mean the same"
+                )
             names = own
         labelled = read_labels(found, names, count)
         self.notes += labelled.notes

@@ -54,7 +54,7 @@ def build(request: BuildRequest) -> Content:
     the file, else the row numbers in each part.
     """
     options = Options.model_validate(request.options)
-    names = [n for n in request.tree.names() if n.lower().endswith(SUFFIXES)]
+    names = [n for n in request.tree.names() if n.lower().endswith(SUFFIXES)] or request.tree.names()
     paths = [request.tree.path(n, request.scratch) for n in names]
     modalities = list(request.feature_set.modalities)
     pairs = [f"{role}={array}" for role, array in options.mapping.items()]
