@@ -101,7 +101,7 @@ def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_oversize_files_are_refused(brought: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cmrbench.data.imports.MAX_SOURCE_BYTES", 1000)
+    monkeypatch.setattr("cmrbench.data.copying.MAX_SOURCE_BYTES", 1000)
     with pytest.raises(DataError, match=r"data\.npz has [\d,]+ bytes; at most 1,000 are imported"):
         import_dataset("mine", brought)
     assert nothing_in(own_cache)
@@ -125,7 +125,7 @@ def test_a_file_that_changes_meanwhile_is_refused(
 
 
 def test_wrong_folders(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is not a folder"):
+    with pytest.raises(DataError, match="nowhere is not there; name a folder or an array file"):
         import_dataset("mine", tmp_path / "nowhere")
     (tmp_path / "raw_features.mat").touch()
     with pytest.raises(
