@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,6 +14,7 @@ from cmrbench.data.archives.folder import BY_HAND
 from cmrbench.data.archives.safety import unpacked_folder
 from cmrbench.data.cache import cache_root, explained
 from cmrbench.data.download import Listener, download
+from cmrbench.data.lock import source_lock
 from cmrbench.data.partial import REJECTED, Wanted
 from cmrbench.data.record import recorded_files, write_record
 from cmrbench.data.sources import find_variant, how_to_get, needed, source_folder
@@ -122,7 +121,7 @@ def fetch_dataset(
         instead = "made in memory" if entry.builder == "synthetic" else f"read from {source_folder(catalogue, name)}"
         raise UsageError(f"dataset {registered!r} needs no fetch: it is {instead}")
     chosen = entry.feature_set(registered, feature_set)[1] if feature_set else None
-    folder = source_folder(catalogue, registered)
+    folder = source_folder(catalogue, registered, chosen)
     if cache_root() not in folder.parents:
         shared = find_variant(entry, folder, chosen) or ""
         return Fetched(registered, folder, shared, (), (f"it is in a cache folder that is only read: {folder}",))
@@ -140,7 +139,9 @@ def fetch_dataset(
     sources = [s for s in entry.variants(chosen)[variant] if attachments or not s.attachment]
     owner = entry.sources_of or registered
     said = listener or Listener()
-    with _alone(folder, owner, said):
+    with source_lock(folder, said.note):
+        with explained(folder, "fetch"):
+            folder.mkdir(exist_ok=True)
         return _Fetch(registered, owner, entry, folder, said).bring(variant, sources)
 
 
@@ -161,25 +162,6 @@ def _variant(entry: Entry, folder: Path, feature_set: FeatureSet | None) -> str 
         if can:
             return min(can, key=lambda n: missing(can[n]))
     return None
-
-
-@contextmanager
-def _alone(folder: Path, owner: str, listener: Listener) -> Iterator[None]:
-    """Hold the lock of a source folder. It lies beside the folder, since an import replaces the whole folder."""
-    from filelock import FileLock, Timeout
-
-    with explained(folder, "fetch"):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.parent / f".{owner}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            listener.note(f"another process is fetching {owner}; waiting for it")
-            lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class _Fetch:

@@ -38,14 +38,19 @@ class Located:
     registered: bool
 
 
-def source_folder(catalogue: Catalogue, name: str) -> Path:
-    """Where the source files of a dataset lie: the first cache folder that has them, else where they would be put."""
+def source_folder(catalogue: Catalogue, name: str, feature_set: FeatureSet | None = None) -> Path:
+    """Where the source files of a dataset lie: the first cache folder that has them, else where they would be put.
+
+    With a feature set, only the files of a variant that holds it count.
+    """
     entry = catalogue.entry(name)
     if entry.folder is not None:
         return catalogue.home(name) / entry.folder
     owner = entry.sources_of or catalogue.resolve(name)
     places = [root / "sources" / owner for root in cache_roots()]
-    return next((p for p in places if find_variant(entry, p) is not None), cache_root() / "sources" / owner)
+    return next(
+        (p for p in places if find_variant(entry, p, feature_set) is not None), cache_root() / "sources" / owner
+    )
 
 
 def needed(sources: list[Source]) -> list[Source]:
@@ -70,7 +75,7 @@ def locate(catalogue: Catalogue, name: str, feature_set: FeatureSet | None = Non
         With where the dataset comes from, its licence, and the command that would bring it.
     """
     entry = catalogue.entry(name)
-    folder = source_folder(catalogue, name)
+    folder = source_folder(catalogue, name, feature_set)
     variant = find_variant(entry, folder, feature_set)
     if variant is None:
         raise DatasetMissingError(missing_message(name, entry, folder, feature_set))

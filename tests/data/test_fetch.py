@@ -24,6 +24,7 @@ from cmrbench.data import terms
 from cmrbench.data.catalogue import Catalogue, load_catalogue
 from cmrbench.data.download import Listener
 from cmrbench.data.fetch import Fetched, fetch_dataset
+from cmrbench.data.sources import locate
 
 A, B = random.Random(1).randbytes(300_000), random.Random(2).randbytes(200_000)
 
@@ -255,6 +256,26 @@ def test_a_shared_cache_that_has_it_is_enough(
     assert len(server.requests) == 1
 
 
+def test_a_shared_cache_that_has_another_feature_set(
+    server: FileServer, setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modalities = setup.entry["feature_sets"]["one"]["modalities"]
+    setup.entry["feature_sets"] = {
+        "one": {"default": True, "modalities": modalities, "variants": ["a"]},
+        "two": {"modalities": modalities, "variants": ["b"]},
+    }
+    catalogue = setup.catalogue(
+        source("a.npz", server.add("a", A), content=A, variant="a"),
+        source("b.npz", server.add("b", B), content=B, variant="b"),
+    )
+    fetch(catalogue, feature_set="one")
+    monkeypatch.setenv("CMRBENCH_DATA", os.pathsep.join([str(tmp_path / "cache"), str(tmp_path / "mine")]))
+    assert fetch(catalogue, feature_set="two").folder == tmp_path / "mine" / "sources" / "made"
+    two = catalogue.entry("made").feature_sets["two"]
+    assert locate(catalogue, "made", two).folder == tmp_path / "mine" / "sources" / "made"
+    assert locate(catalogue, "made").folder == setup.folder
+
+
 def test_a_damaged_record_is_said(server: FileServer, setup: Setup) -> None:
     setup.folder.mkdir(parents=True)
     (setup.folder / "import.json").write_text('{"files": [')
@@ -265,7 +286,7 @@ def test_a_damaged_record_is_said(server: FileServer, setup: Setup) -> None:
 def test_a_folder_that_cannot_be_written(server: FileServer, setup: Setup, own_cache: Path) -> None:
     own_cache.mkdir()
     (own_cache / "sources").write_text("a file")
-    with pytest.raises(DataError, match="cannot fetch under"):
+    with pytest.raises(DataError, match="cannot write made under"):
         fetch(setup.catalogue(source("a.zip", server.add("a", A), content=A)))
 
 
@@ -284,7 +305,7 @@ def test_two_processes_fetch_once(server: FileServer, setup: Setup) -> None:
     assert server.files["a"].first_bytes.wait(30)
     second = command(setup, server)
     assert second.stderr is not None
-    assert "another process is fetching made; waiting for it" in second.stderr.readline()
+    assert "another process is bringing made; waiting for it" in second.stderr.readline()
     gate.set()
     assert "fetched a.zip" in first.communicate(timeout=30)[0]
     assert "already here: a.zip" in second.communicate(timeout=30)[0]
