@@ -20,7 +20,6 @@ from cmrbench.core.dataset import Dataset
 from cmrbench.core.errors import DataError, UnknownNameError
 from cmrbench.core.items import Items
 from cmrbench.data import load_catalogue, load_dataset
-from cmrbench.data.brought import Wanted, bring, inspect
 from cmrbench.data.export import export_dataset
 from cmrbench.data.export_formats import FORMATS, write_mat
 from cmrbench.data.export_layout import Column, Layout, layout
@@ -51,7 +50,8 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def imported(path: Path, name: str) -> Dataset:
     """What a colleague has who imports the file without a word."""
-    bring(inspect(name, path, Wanted(feature_set="theirs", val=0), load_catalogue()))
+    result = runner.invoke(app, ["import", name, "--from", str(path), "--as", "theirs", "--val", "0"])
+    assert result.exit_code == 0, (result.output, result.exception)
     return load_dataset(f"{name}/theirs")
 
 

@@ -7,6 +7,7 @@ from cmrbench.cli.data import (  # noqa: F401  (each registers its command)
     import_,
     info,
     list,
+    rm,
     split,
     verify,
 )
