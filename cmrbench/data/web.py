@@ -112,6 +112,10 @@ def refuse_web_page(response: requests.Response, file: str) -> None:
 def _failure_to_connect(error: Exception) -> Failure:
     import requests
 
+    if isinstance(error, requests.exceptions.InvalidProxyURL):
+        return Failure("http_proxy or https_proxy does not hold a valid address")
+    if "SOCKS" in str(error):
+        return Failure("a SOCKS proxy needs PySocks: pip install pysocks")
     if isinstance(error, requests.exceptions.InvalidSchema):
         return Failure("it leads to an address that is neither http nor https, which is not followed")
     if isinstance(error, (requests.exceptions.InvalidURL, ValueError)) and not isinstance(error, OSError):
@@ -141,7 +145,7 @@ def _failure_to_connect(error: Exception) -> Failure:
         return Failure("the connection was cut", passing=True, contact=True)
     if isinstance(error, requests.exceptions.ConnectionError):
         return Failure("no connection to the server: check the network", offline=True)
-    return Failure(f"the request fails ({type(error).__name__})")
+    return Failure(f"the request fails ({' '.join(said.split())[:200] or type(error).__name__})")
 
 
 def failure_of_transfer(error: Exception) -> Failure:

@@ -52,6 +52,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -348,6 +349,19 @@ def test_a_dead_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{dead_port()}")
     with pytest.raises(DataError, match="the proxy cannot be reached: check http_proxy"):
         fetch(tmp_path, "http://nowhere.invalid/a")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("https_proxy", "nonsense://x", "the request fails|does not hold a valid address"),
+        ("REQUESTS_CA_BUNDLE", "nowhere.pem", r"the request fails \(.*nowhere\.pem"),
+    ],
+)
+def test_a_wrong_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(DataError, match=said):
+        fetch(tmp_path, "https://nowhere.invalid/a")
 
 
 def test_a_server_without_tls(server: FileServer, tmp_path: Path) -> None:
