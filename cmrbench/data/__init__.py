@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cmrbench.data.catalogue import Catalogue, load_catalogue
+    from cmrbench.data.fetch import fetch_dataset
     from cmrbench.data.imports import import_dataset
     from cmrbench.data.load import load_dataset
     from cmrbench.data.synthetic import make_synthetic
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Catalogue": "catalogue",
+    "fetch_dataset": "fetch",
     "import_dataset": "imports",
     "load_catalogue": "catalogue",
     "load_dataset": "load",
@@ -23,6 +25,7 @@ _HOME = {
 
 __all__ = [
     "Catalogue",
+    "fetch_dataset",
     "import_dataset",
     "load_catalogue",
     "load_dataset",
