@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from cmrbench.cli.check import check_command
+from cmrbench.cli.cite import cite_command
 from cmrbench.cli.console import prepare_streams
 from cmrbench.cli.data import app as data_app
 from cmrbench.cli.eval import evaluate_command
@@ -37,6 +38,7 @@ app.command("eval", short_help="Evaluate your own embeddings or codes.")(evaluat
 app.add_typer(list_app, name="list")
 app.add_typer(data_app, name="data")
 app.command("extract", short_help="Make features of a dataset's own texts and pictures.")(extract_command)
+app.command("cite", short_help="Print BibTeX of what was used.")(cite_command)
 app.command("check", short_help="Run the conformance checks on a method.")(check_command)
 app.command("new", short_help="Write a working plugin and its test.")(new_command)
 app.command("status", short_help="Count the runs by how they ended.")(status_command)
