@@ -1,4 +1,4 @@
-"""`cmrbench list methods|datasets|suites|runs` and `cmrbench status`: what there is."""
+"""`cmrbench list methods|datasets|transforms|suites|runs` and `cmrbench status`: what there is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from cmrbench.cli.console import console
 from cmrbench.core.errors import UsageError
 
-app = typer.Typer(help="List methods, datasets, suites or runs.", no_args_is_help=True)
+app = typer.Typer(help="List methods, datasets, transforms, suites or runs.", no_args_is_help=True)
 _JSON = typer.Option(False, "--json", help="Print JSON on standard output.")
 _RESULTS = typer.Option(Path("results"), help="The results folder.")
 
@@ -78,6 +78,18 @@ def datasets_command(
     from cmrbench.cli.data.list import list_datasets
 
     list_datasets([str(f) for f in datasets_file], as_json)
+
+
+@app.command("transforms")
+def transforms_command(as_json: bool = _JSON) -> None:
+    """List the changes that can be made to a dataset by adding them to its name, as in wiki+noise=0.4."""
+    from cmrbench.data.transforms import TRANSFORMS
+
+    rows = [{"name": t.name, "what": t.summary, "form": t.form(), "example": t.example} for t in TRANSFORMS.values()]
+    if as_json:
+        _print_json(rows)
+        return
+    _print_table(("transform", "what", "example"), [(r["name"], r["what"], f"wiki+{r['example']}") for r in rows])
 
 
 @app.command("suites")

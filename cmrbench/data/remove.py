@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from cmrbench.core.errors import DataError, UnknownNameError, UsageError
 from cmrbench.data.cache import cache_root, cache_roots, explained
+from cmrbench.data.lock import source_lock
 
 if TYPE_CHECKING:
     from cmrbench.core.names import DatasetName
@@ -127,7 +128,7 @@ def remove(removal: Removal) -> None:
     with ExitStack() as held:
         for target in removal.targets:
             if target.kind == "sources":
-                held.enter_context(_alone(target.path))
+                held.enter_context(source_lock(target.path, _in_use))
         for target in removal.targets:
             _inside(root, target.path)
             with explained(target.path.parent, f"remove {target.path.name}"):
@@ -139,17 +140,8 @@ def remove(removal: Removal) -> None:
                     target.path.unlink()
 
 
-def _alone(folder: Path) -> ExitStack:
-    """Hold the lock that a fetch into the folder would hold."""
-    from filelock import FileLock, Timeout
-
-    held = ExitStack()
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
-    try:
-        held.enter_context(lock.acquire(timeout=0))
-    except Timeout:
-        raise DataError(f"another process is fetching {folder.name}; wait for it or end it first") from None
-    return held
+def _in_use(said: str) -> None:
+    raise DataError(f"{said.partition(';')[0]}; nothing was removed: wait for it or end it first")
 
 
 def _registered(typed: str, catalogue: Catalogue) -> str:

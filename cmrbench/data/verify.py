@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cmrbench.core.errors import DataError
 from cmrbench.core.hashing import digest_file
 from cmrbench.core.names import DatasetName
+from cmrbench.data.content import split_sizes
 from cmrbench.data.local import local_feature_sets
 from cmrbench.data.prepared import MANIFEST, prepared_folder, read_content, read_manifest
 from cmrbench.data.resolve import Resolved, available, resolve
@@ -29,7 +30,8 @@ class Check:
     dataset, item : str
         A file, or the splits of a feature set.
     kind : str
-        ``source``, ``features`` (files of a local feature set), ``splits``, ``values`` or ``prepared``.
+        ``source``, ``features`` (files of a local feature set), ``splits``, ``values``, ``prepared``
+        or ``frozen split``.
     status : str
         ``ok``, ``bad`` or ``missing``.
     detail : str
@@ -81,7 +83,7 @@ def verify_dataset(name: str, catalogue: Catalogue | None = None) -> list[Check]
                 path = resolved.located.folder / file
                 checks.append(_hashed(name, "features", path, expected, "as stored", f"{feature_set}/{file}"))
         checks += _feature_set(resolved)
-    return checks
+    return [*checks, *_frozen_splits(name, catalogue)]
 
 
 def _sources(name: str, entry: Entry, located: Located) -> Iterator[Check]:
@@ -124,6 +126,28 @@ def _feature_set(resolved: Resolved) -> Iterator[Check]:
             yield _hashed(name, "prepared", path, known["sha256"], "", f"{folder.name}/{file}")
         else:
             yield Check(name, "prepared", f"{folder.name}/{file}", "missing", f"delete {folder}, and it is made again")
+
+
+def _frozen_splits(name: str, catalogue: Catalogue) -> Iterator[Check]:
+    """The lists of splits that were frozen here, and whether they still fit the data."""
+    from cmrbench.data.frozen import frozen_splits, read_record
+
+    for split, (_, folder) in frozen_splits(name).items():
+        record = read_record(folder)
+        try:
+            resolved = resolve(DatasetName(name, record["feature_set"], split), catalogue)
+            with read_content(resolved) as (_, parts, _):
+                found = {s: split_sizes(part) for s, part in parts.items()}
+        except DataError as error:
+            yield Check(name, "frozen split", split, "bad", str(error))
+            continue
+        changed = record["sources"] != dict(resolved.located.hashes)
+        if changed or found != record["sizes"]:
+            yield Check(
+                name, "frozen split", split, "bad", "it was drawn from other files; draw it again by another name"
+            )
+        else:
+            yield Check(name, "frozen split", split, "ok", "as frozen")
 
 
 def _hashed(name: str, kind: str, path: Path, expected: str, note: str, item: str = "") -> Check:

@@ -166,6 +166,8 @@ def test_lists_in_json(run, tmp_path):
     assert {"cca", "drcl"} <= {m["name"] for m in methods["methods"]}
     assert methods["broken"] == []
     assert "quick" in json.loads(cmrbench("list", "suites", "--json").stdout)
+    transforms = {t["name"]: t for t in json.loads(cmrbench("list", "transforms", "--json").stdout)}
+    assert transforms["missing"]["example"] == "missing=text:0.2"
     (one,) = json.loads(cmrbench("list", "runs", "--json", "--results", tmp_path / "results").stdout)
     assert (one["method"], one["dim"], one["status"]) == ("random", 8, "done")
     assert "8-d" in cmrbench("list", "runs", "--results", tmp_path / "results").stdout
@@ -173,7 +175,7 @@ def test_lists_in_json(run, tmp_path):
     assert status == {"runs": 1, "by_status": {"done": 1}, "without_result": []}
 
 
-@pytest.mark.parametrize("what", ["methods", "datasets", "suites"])
+@pytest.mark.parametrize("what", ["methods", "datasets", "suites", "transforms"])
 def test_lists_for_people(cache_dir, what, tmp_path):
     done = cmrbench("list", what, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

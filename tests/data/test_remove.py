@@ -187,7 +187,7 @@ def test_nothing_is_removed_through_a_link(cache: Path, tmp_path: Path, where: s
 
 
 def test_files_that_are_being_fetched_stay(cache: Path) -> None:
-    with FileLock(cache / "sources" / ".mine.lock"), pytest.raises(DataError, match="another process is fetching mine"):
+    with FileLock(cache / "sources" / ".mine.lock"), pytest.raises(DataError, match="another process is bringing mine; nothing was removed"):
         rm("mine", "--all", "--yes")
     assert {"sources/mine", "prepared/mine"} <= left(cache)
 

@@ -16,6 +16,7 @@ from cmrbench.cli.data import app
 from cmrbench.core.errors import DataError, UnknownNameError, UsageError
 from cmrbench.data import load_catalogue, load_dataset
 from cmrbench.data.frozen import frozen_splits, lists_digest, read_lists
+from cmrbench.data.verify import verify_dataset
 
 runner = CliRunner()
 DRAW = ("--query", 8, "--train", 24, "--val", 4, "--gallery", "rest")
@@ -233,6 +234,21 @@ def test_a_frozen_split_that_was_changed_is_refused(mine: Path) -> None:
     (folder / "split.json").write_text("{}", encoding="utf-8")
     with pytest.raises(DataError, match="split.json is damaged"):
         load_dataset("mine:own")
+
+
+def test_verify_hashes_frozen_splits_again(mine: Path) -> None:
+    split("mine", *DRAW, "--as", "own")
+
+    def verified() -> str:
+        (check,) = [c for c in verify_dataset("mine") if c.kind == "frozen split"]
+        return f"{check.item} {check.status} {check.detail}"
+
+    assert verified() == "own ok as frozen"
+    made_data.save(mine.parent / "home", made_data.arrays(seed=4))
+    assert "drawn from other files" in verified()
+    (mine / "splits" / "mine" / "own" / "val.txt").write_text("item-1\n", encoding="utf-8")
+    assert "own bad" in verified()
+    assert "is not the list that was frozen" in verified()
 
 
 def test_a_split_of_another_version_is_refused(mine: Path) -> None:
