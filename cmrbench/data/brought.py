@@ -126,7 +126,12 @@ def _local(inspected: Inspected, copied: Mapping[str, Mapping[str, Any]]) -> Loc
     roles = {str(role): array for role, array in inspected.proposal.roles.items()}
     wanted = inspected.wanted
     about = _about(wanted.about, inspected.modalities)
-    options = {"mapping": roles, "transpose": list(wanted.transpose), "drop_unlabelled": wanted.drop_unlabelled}
+    options = {
+        "mapping": roles,
+        "transpose": list(wanted.transpose),
+        "drop_unlabelled": wanted.drop_unlabelled,
+        "drop_empty": wanted.drop_empty,
+    }
     provenance = {
         "imported": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "from": inspected.path.name,

@@ -33,18 +33,25 @@ def copy_features(sources: Sequence[Stored], kept: Sequence[np.ndarray], target:
     Raises
     ------
     DataError
-        With the array and its row, if one holds NaN, infinity, or a number that float32 cannot hold.
+        With the array and its row, if one holds NaN, infinity, or a number that float32 cannot hold, or is all zero.
     """
-    filled, exact = 0, True
+    filled, exact, zero, first_zero = 0, True, 0, ""
     for stored, chosen in zip(sources, kept, strict=True):
         for start, block in stored.blocks():
             here = chosen[start : start + len(block)]
             rows, same = _converted(stored, start, block)
             exact = exact and same
+            empty = np.flatnonzero(here & ~rows.any(1))
+            if len(empty):
+                first_zero = first_zero or f"{stored.where}: row {start + int(empty[0])} is all zero"
+                zero += len(empty)
             count = int(here.sum())
             target[filled : filled + count] = rows if count == len(rows) else rows[here]
             filled += count
             release(target)
+    if zero:
+        more = f", and so are {zero - 1:,} more of {modality}" if zero > 1 else ""
+        raise DataError(f"{first_zero}{more}; leave such items out with --drop-empty")
     dtypes = dict.fromkeys(str(s.dtype) for s in sources if s.dtype != np.float32)
     if not dtypes:
         return ""

@@ -37,6 +37,8 @@ class Wanted:
         How the features were made: ``"VGG-19 fc7"``, or ``"image=VGG-19 fc7"`` for one modality.
     drop_unlabelled : bool
         Leave out items without a label.
+    drop_empty : bool
+        Leave out items whose features are all zero, with their partners.
     val : float
         Share of the training items that becomes the validation split where the file has a split without one; 0: none.
     replace : bool
@@ -48,6 +50,7 @@ class Wanted:
     feature_set: str = ""
     about: Sequence[str] = ()
     drop_unlabelled: bool = False
+    drop_empty: bool = False
     val: float = VALIDATION
     replace: bool = False
 

@@ -163,8 +163,12 @@ def test_provenance_is_written_down(tmp_path: Path, cache: Path) -> None:
 def test_what_does_not_validate_leaves_nothing(tmp_path: Path, cache: Path) -> None:
     zero = features(4, 1)[:TRAIN].copy()
     zero[7] = 0
-    with pytest.raises(DataError, match=r"text: row 7 \(item train-0000007\) is all zero"):
+    with pytest.raises(DataError, match=r"array 'T_tr': row 7 is all zero; leave such items out with --drop-empty"):
         import_dataset("mine", mat(tmp_path / "a.mat", T_tr=zero))
+    assert not files_in(cache)
+    import_dataset("mine", tmp_path / "a.mat", wanted=Wanted(drop_empty=True))
+    assert load_dataset("mine").sizes["train"]["image"] == 36
+    shutil.rmtree(cache)
     with pytest.raises(DataError, match=r"class 'class2' has no training item|no relevant|numbered 1 to 2"):
         import_dataset("named", mat(tmp_path / "b.mat", L_tr=np.ones((40, 1)), L_te=np.full((20, 1), 2)))
     broken = features(5)[:TRAIN].copy()

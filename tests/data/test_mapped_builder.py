@@ -228,6 +228,33 @@ def test_items_without_a_label_are_refused_or_counted(tmp_path: Path) -> None:
     assert content.splits["image"].tolist() == ["train"] * 6 + ["query"] * 3
 
 
+def test_items_that_are_all_zero_go_with_their_partners(tmp_path: Path) -> None:
+    text = texts()
+    text[[1, 10]] = 0
+    np.savez(tmp_path / "a.npz", **parts(T_tr=text[:8], T_te=text[8:]))
+    with pytest.raises(DataError, match=r"array 'T_tr': row 1 is all zero, and so are 1 more of text; .* --drop-empty"):
+        build(tmp_path / "a.npz")
+    content = build(tmp_path / "a.npz", drop_empty=True)
+    kept = np.delete(np.arange(N), [1, 10])
+    np.testing.assert_array_equal(content.items["image"].features, images()[kept].astype(np.float32))
+    np.testing.assert_array_equal(content.items["text"].features, text[kept])
+    assert content.items["text"].instances.tolist() == content.items["image"].instances.tolist()
+    assert "text: 2 items that are all zero left out, with their partners" in content.notes
+    np.savez(tmp_path / "b.npz", **parts(T_te=np.zeros((4, 4))))
+    with pytest.raises(DataError, match="no row of I_te is left that is not all zero and has its partner"):
+        build(tmp_path / "b.npz", drop_empty=True)
+
+
+def test_an_empty_caption_goes_alone_and_an_empty_picture_with_its_captions(tmp_path: Path) -> None:
+    of = np.repeat(np.arange(N), 2)
+    image, text = images(), texts(2 * N)
+    image[3], text[[0, 20]] = 0, 0
+    np.savez(tmp_path / "a.npz", image=image, text=text, label=HOT, of=of)
+    content = build(tmp_path / "a.npz", mapping={"text_instances": "of"}, drop_empty=True)
+    np.testing.assert_array_equal(content.items["image"].features, np.delete(image, 3, 0).astype(np.float32))
+    np.testing.assert_array_equal(content.items["text"].features, np.delete(text, [0, 6, 7, 20], 0))
+
+
 TRANSPOSED: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "image": ({"I_tr": images()[:8].T, "I_te": images()[8:].T}, "I_te has the shape (5, 4)", ["image"]),
     "label": ({"L_tr": HOT[:8].T, "L_te": HOT[8:].T}, "L_te has the shape (3, 4)", ["label"]),

@@ -31,6 +31,9 @@ def import_command(
         [], "--about", metavar="[MODALITY=]TEXT", help="How your features were made, such as 'image=VGG-19 fc7'."
     ),
     drop_unlabelled: bool = typer.Option(False, "--drop-unlabelled", help="Leave out items without a label."),
+    drop_empty: bool = typer.Option(
+        False, "--drop-empty", help="Leave out items whose features are all zero, with their partners."
+    ),
     val: float = typer.Option(
         0.1,
         "--val",
@@ -55,7 +58,16 @@ def import_command(
     catalogue = load_catalogue(datasets_file)
     if catalogue.note(name):
         typer.echo(f"note: {catalogue.note(name)}", err=True)
-    wanted = Wanted(tuple(mapping), tuple(transpose), feature_set, tuple(about), drop_unlabelled, val, replace)
+    wanted = Wanted(
+        mapping=tuple(mapping),
+        transpose=tuple(transpose),
+        feature_set=feature_set,
+        about=tuple(about),
+        drop_unlabelled=drop_unlabelled,
+        drop_empty=drop_empty,
+        val=val,
+        replace=replace,
+    )
     if not is_own(name, source, catalogue, wanted):
         if dry_run:
             typer.echo(
@@ -84,11 +96,12 @@ def _show_located(name: str, located: Located, as_json: bool) -> None:
 
 
 def _show_mapping(inspected: Inspected) -> None:
-    shown = table("role", "array", "items x columns", "dtype", "")
+    remarks = any(line.transposed for line in inspected.mapped) or bool(inspected.proposal.choices)
+    shown = table("role", "array", "items x columns", "dtype", *([""] if remarks else []))
     for line in inspected.mapped:
         shape = line.shape[::-1] if line.transposed else line.shape
-        axes = " x ".join(f"{k:,}" for k in shape)
-        row(shown, line.role, line.array, axes, line.dtype, "transposed" if line.transposed else "")
+        remark = ["transposed" if line.transposed else ""] if remarks else []
+        row(shown, line.role, line.array, " x ".join(f"{k:,}" for k in shape), line.dtype, *remark)
     for role, names in inspected.proposal.choices.items():
         row(shown, role, " or ".join(names), "", "", "choose one with --map")
     print_tables(shown)

@@ -49,6 +49,10 @@ class Rows:
         self.kept = np.ones(len(self.ids), bool)
 
 
+Parts = dict[tuple[str, str], Rows]
+"""By modality and part."""
+
+
 class RowReader:
     """Reads ids, labels and splits of the mapped arrays.
 
@@ -88,10 +92,10 @@ class RowReader:
         self.notes += labelled.notes
         return labelled
 
-    def rows(self, labelled: Labelled | None) -> dict[tuple[str, str], Rows]:
+    def rows(self, labelled: Labelled | None) -> Parts:
         """The rows by modality and part."""
         paired = not self.named and self._paired(labelled)
-        made: dict[tuple[str, str], Rows] = {}
+        made: Parts = {}
         for part in self.parts:
             base = self._base_ids(part) if paired else None
             for modality in self.modalities:

@@ -6,27 +6,26 @@ not grow with them.
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Mapping
-
 import numpy as np
 from pydantic import Field
 
 from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items
-from cmrbench.data.arrays import row_blocks, scratch_array
-from cmrbench.data.builders._mapped_rows import RowReader, Rows
+from cmrbench.data.arrays import scratch_array
+from cmrbench.data.builders._mapped_left_out import (
+    leave_out_empty,
+    leave_out_unlabelled,
+    take_training_items_out_of_the_gallery,
+)
+from cmrbench.data.builders._mapped_rows import Parts, RowReader
 from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 from cmrbench.data.content import Content
 from cmrbench.data.feature_rows import copy_features
-from cmrbench.data.files import SUFFIXES, Stored, open_arrays
+from cmrbench.data.files import SUFFIXES, open_arrays
 from cmrbench.data.orientation import check_orientation
 from cmrbench.data.roles import Role, parse_map, transposed_roles
 
 VERSION = 1
-
-Parts = dict[tuple[str, str], Rows]
 
 
 class Options(BuilderOptions):
@@ -40,11 +39,14 @@ class Options(BuilderOptions):
         Roles whose arrays hold one item a column.
     drop_unlabelled : bool
         Leave out items without a label; otherwise they are refused.
+    drop_empty : bool
+        Leave out items whose features are all zero, with their partners; otherwise they are refused.
     """
 
     mapping: dict[str, str]
     transpose: list[str] = Field(default_factory=list)
     drop_unlabelled: bool = False
+    drop_empty: bool = False
 
 
 def build(request: BuildRequest) -> Content:
@@ -71,40 +73,19 @@ def build(request: BuildRequest) -> Content:
         labelled = reader.labels(labels.names if labels else None, labels.classes if labels else None)
         parts = reader.rows(labelled)
         if labelled is not None:
-            reader.notes += _without_label(opened.file, parts, options.drop_unlabelled)
+            reader.notes += leave_out_unlabelled(opened.file, parts, options.drop_unlabelled)
+        if options.drop_empty:
+            reader.notes += leave_out_empty(opened.file, parts, reader.indexed)
         items, notes = _features(request, reader, parts)
         reader.notes += notes
         splits = None
         if any(r.part for r in arrays) or Role("split") in arrays:
             splits = {m: _joined(parts, m, "splits") for m in modalities}
-            reader.notes += _training_rows_in_the_gallery(arrays, items, splits)
+            reader.notes += take_training_items_out_of_the_gallery(arrays, items, splits)
         texts = {
             m: _texts(parts, m) for m in modalities if any(p.texts is not None for k, p in parts.items() if k[0] == m)
         }
         return Content(opened.file, items, splits, labelled.classes if labelled else (), tuple(reader.notes), texts)
-
-
-def _without_label(file: str, parts: Parts, drop: bool) -> list[str]:
-    notes = []
-    dropped: Counter[str] = Counter()
-    for (modality, _), rows in parts.items():
-        assert rows.hot is not None
-        bare = ~rows.hot.any(1)
-        if bare.any() and not drop:
-            row, more = int(np.argmax(bare)), int(bare.sum()) - 1
-            others = f", nor have {more:,} more" if more else ""
-            raise DataError(
-                f"{file}: {modality}: row {row} of {rows.stored.name} has no label{others}; "
-                "leave such items out with --drop-unlabelled"
-            )
-        rows.kept &= ~bare
-        dropped[modality] += int(bare.sum())
-        if not rows.kept.any():
-            raise DataError(f"{file}: {modality}: no row of {rows.stored.name} has a label")
-    for modality, count in dropped.items():
-        if count:
-            notes.append(f"{modality}: {count:,} items without a label left out")
-    return notes
 
 
 def _features(request: BuildRequest, reader: RowReader, parts: Parts) -> tuple[dict[str, Items], list[str]]:
@@ -139,49 +120,3 @@ def _texts(parts: Parts, modality: str) -> list[str]:
             texts = rows.texts if rows.texts is not None else np.full(len(rows.ids), "")
             found += texts[rows.kept].tolist()
     return found
-
-
-def _training_rows_in_the_gallery(
-    arrays: Mapping[Role, Stored], items: Mapping[str, Items], splits: dict[str, np.ndarray]
-) -> list[str]:
-    """Take training items out of the gallery where a file repeats all of them there, as hashing files do (``I_db``).
-
-    Splits are disjoint here: a protocol whose gallery holds the training items names the split ``train``. Such files
-    have no ids, so that items are compared by the values of all their features.
-    """
-    first = next(iter(items.values()))
-    aligned = all(np.array_equal(i.instances, first.instances) for i in items.values())
-    split = next(iter(splits.values()))
-    if any(r.kind == "ids" for r in arrays) or not aligned or not {"train", "gallery"} <= set(split.tolist()):
-        return []
-    digests = _digests(items)
-    train = Counter(d for d, s in zip(digests, split.tolist(), strict=True) if s == "train")
-    n_train = train.total()
-    again = []
-    for row in np.flatnonzero(split == "gallery").tolist():
-        if train[digests[row]] > 0:
-            train[digests[row]] -= 1
-            again.append(row)
-    if not again:
-        return []
-    n_gallery = int((split == "gallery").sum())
-    if len(again) < n_train:
-        return [f"{len(again):,} of the {n_gallery:,} gallery items have the values of training items"]
-    for own in splits.values():
-        own[again] = ""
-    return [
-        f"all {n_train:,} training items stand among the {n_gallery:,} of the gallery again: they are kept in train "
-        "alone, and protocols whose gallery holds the training items name both splits"
-    ]
-
-
-def _digests(items: Mapping[str, Items]) -> list[bytes]:
-    """A digest of every row over all modalities."""
-    digests = [b""] * len(next(iter(items.values())))
-    for own in items.values():
-        start = 0
-        for block in row_blocks(own.features):
-            for k, row in enumerate(np.ascontiguousarray(block), start):
-                digests[k] = hashlib.blake2b(digests[k] + row.tobytes(), digest_size=16).digest()
-            start += len(block)
-    return digests
