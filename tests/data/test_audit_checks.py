@@ -203,6 +203,22 @@ def test_every_check_has_a_planted_fault_or_a_figure() -> None:
     assert {case[0] for case in CASES} | FIGURES == {c.__name__ for c in CHECKS}
 
 
+def test_equal_rows_with_a_common_label_do_not_contradict() -> None:
+    data = made()
+    train = data.parts["train"]["image"]
+    same = np.flatnonzero(train["labels"].argmax(1) == 2)[:2]
+    train["features"][same[1]] = train["features"][same[0]]
+    train["labels"][same[1]] |= 1
+    assert data.audit().get("contradicting_copies") == ()
+
+
+def test_mostly_constant_columns_are_a_problem() -> None:
+    data = made()
+    for part in data.parts.values():
+        part["image"]["features"][:, :25] = 1
+    assert [f.severity for f in data.audit().get("constant_columns")] == ["problem"]
+
+
 def test_wrong_names_are_no_labels() -> None:
     data = made()
     name_classes(data, 1.0, shown=False)
@@ -225,6 +241,50 @@ def test_captions_of_one_picture_are_no_copies_of_each_other() -> None:
         part["text"]["features"] = np.repeat(part["text"]["features"][::5], 5, axis=0)
     audit = data.audit()
     assert audit.get("equal_rows") == audit.get("near_rows") == audit.get("copied_instances") == ()
+
+
+def test_near_captions_of_one_picture_are_no_copies_of_each_other() -> None:
+    data = made()
+    captions(data)
+    rng = np.random.default_rng(0)
+    for part in data.parts.values():
+        features = np.repeat(part["text"]["features"][::5], 5, axis=0)
+        part["text"]["features"] = features + 0.05 * rng.standard_normal(features.shape).astype(np.float32)
+    audit = data.audit()
+    assert audit.get("near_rows") == audit.unchecked == ()
+
+
+def test_examples_of_near_rows_are_not_those_of_equal_ones() -> None:
+    data = made()
+    copy_rows(data, "query", "train", 8, by=0.05)
+    copy_rows(data, "query", "train", 4)
+    (found,) = (f for f in data.audit().get("near_rows") if f.subject == "image: query in train")
+    assert "8 of 90" in found.detail
+    assert "4 of them an equal one" in found.detail
+    assert [e.split(" (")[0] for e in found.examples] == [f"query-{k} ~ train-{k}" for k in (4, 5, 6)]
+
+
+def test_rows_of_few_values_are_not_called_copies() -> None:
+    data = made()
+    for split, factor in (("query", 1.0), ("train", 1.0), ("gallery", 1.01)):
+        features = data.parts[split]["image"]["features"]
+        features[:10] = 0
+        features[np.arange(10), np.arange(10)] = 9 * factor
+    audit = data.audit()
+    assert audit.get("equal_rows") == audit.get("near_rows") == ()
+    for split in ("query", "train"):
+        data.parts[split]["image"]["features"][:10, 20:30] = np.arange(1, 11)  # now they say enough
+    assert {f.subject for f in data.audit().get("equal_rows")} == {"image: query in train"}
+
+
+def test_a_row_that_many_items_share_is_not_called_a_copy() -> None:
+    data = made()
+    blank = np.random.default_rng(1).standard_normal(40)
+    for split, count in (("query", 10), ("train", 11)):
+        data.parts[split]["image"]["features"][:count] = blank
+    assert data.audit().get("equal_rows") == ()
+    data.parts["train"]["image"]["features"][0] += 1  # twenty are left
+    assert {f.severity for f in data.audit().get("equal_rows")} == {"leak", "note"}
 
 
 def test_rows_that_say_too_little_are_not_called_copies() -> None:

@@ -179,7 +179,7 @@ def _near(subject: Subject, modality: str) -> NearRows | Unchecked:
     probe = chosen
     if len(chosen) > PROBED:
         probe = np.sort(subject.rng("probe", modality).choice(chosen, PROBED, replace=False))
-    rate = directions.by_chance(probe, rows.equal.group, threshold)
+    rate = directions.by_chance(probe, threshold)
     if rate > MOST_BY_CHANCE:
         return Unchecked(
             "near_rows",

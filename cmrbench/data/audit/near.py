@@ -67,12 +67,13 @@ class Directions:
             out[some] = np.einsum("ij,ij->i", self.take(i[some]), self.take(j[some]))
         return out
 
-    def by_chance(self, probe: np.ndarray, group: np.ndarray, threshold: float) -> float:
-        """Share of the pairs of unequal probed rows that reach the threshold."""
+    def by_chance(self, probe: np.ndarray, threshold: float) -> float:
+        """Share of the pairs of probed rows, unequal and of two instances, that reach the threshold."""
         unit = self.take(probe)
-        unequal = group[probe][:, None] != group[probe]
-        pairs = int(unequal.sum())
-        return float(((unit @ unit.T >= threshold) & unequal).sum()) / pairs if pairs else 0.0
+        group, instance = self.rows.equal.group[probe], self.rows.instance[probe]
+        different = (group[:, None] != group) & (instance[:, None] != instance)
+        pairs = int(different.sum())
+        return float(((unit @ unit.T >= threshold) & different).sum()) / pairs if pairs else 0.0
 
 
 @dataclass(frozen=True, eq=False)
