@@ -11,6 +11,7 @@ from cmrbench.core.errors import DataError, UsageError
 from cmrbench.data.copying import plain_file
 from cmrbench.data.files import SUFFIXES, Stored, open_arrays
 from cmrbench.data.mapping import Proposal, check, propose
+from cmrbench.data.orientation import check_orientation
 from cmrbench.data.roles import Role, parse_map, transposed_roles
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ class Inspected:
     mapped : tuple of MappedArray
     wanted : Wanted
     catalogue : Catalogue
+    problem : str
+        What the shapes of the arrays show to be wrong, or ``""``.
     """
 
     name: str
@@ -108,6 +111,7 @@ class Inspected:
     mapped: tuple[MappedArray, ...]
     wanted: Wanted
     catalogue: Catalogue
+    problem: str = ""
 
     @property
     def entry(self) -> Entry:
@@ -125,8 +129,10 @@ class Inspected:
         return any(r.kind == "split" or (r.kind == "features" and r.part) for r in self.proposal.roles)
 
     def check(self) -> None:
-        """Raise a DataError unless the mapping is complete; it says what is to be typed."""
+        """Raise a DataError unless the mapping is complete and shapes agree; it says what is to be typed."""
         check(self.proposal, str(self.path), self.entry.labels is not None)
+        if self.problem:
+            raise DataError(self.problem)
 
 
 def inspect(name: str, path: Path, wanted: Wanted, catalogue: Catalogue) -> Inspected:
@@ -151,7 +157,13 @@ def inspect(name: str, path: Path, wanted: Wanted, catalogue: Catalogue) -> Insp
         proposal = propose(arrays, modalities, given)
         turned = transposed_roles(wanted.transpose, proposal.roles, modalities)
         mapped = tuple(_line(role, arrays[array], role in turned) for role, array in proposal.roles.items())
-        return Inspected(name, path, files, arrays.kind, proposal, mapped, wanted, catalogue)
+        stored = {r: arrays[a].transposed() if r in turned else arrays[a] for r, a in proposal.roles.items()}
+        problem = ""
+        try:
+            check_orientation(stored, str(path))
+        except DataError as error:
+            problem = str(error)
+        return Inspected(name, path, files, arrays.kind, proposal, mapped, wanted, catalogue, problem)
 
 
 def _line(role: Role, stored: Stored, transposed: bool) -> MappedArray:

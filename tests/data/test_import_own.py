@@ -305,6 +305,15 @@ def test_command(tmp_path: Path, cache: Path) -> None:
     assert load_dataset("mine/again").fingerprint == load_dataset("mine/mine").fingerprint
 
 
+def test_a_dry_run_sees_what_shapes_show(tmp_path: Path, cache: Path) -> None:
+    path = mat(tmp_path / "a.mat", T_tr=features(4, 1)[:TRAIN].T, T_te=features(4, 1)[TRAIN:].T)
+    with pytest.raises(DataError, match=r"one item a column, .* say --transpose text$"):
+        output("import", "mine", "--from", path, "--dry-run")
+    with pytest.raises(DataError, match=r"--transpose text$"):
+        import_dataset("mine", path)
+    assert not cache.exists()
+
+
 def test_command_asks_for_what_is_ambiguous(tmp_path: Path) -> None:
     path = mat(tmp_path / "a.mat", I_tr_cnn=features(6)[:TRAIN], I_te_cnn=features(6)[TRAIN:])
     result = runner.invoke(app, ["import", "mine", "--from", str(path)])
