@@ -203,6 +203,20 @@ def test_every_check_has_a_planted_fault_or_a_figure() -> None:
     assert {case[0] for case in CASES} | FIGURES == {c.__name__ for c in CHECKS}
 
 
+def test_a_broken_training_row_hides_nothing_else() -> None:
+    data = made()
+    copy_rows(data, "query", "train", 8, by=0.05)
+    data.parts["train"]["image"]["features"][100, 3] = np.nan
+    data.parts["train"]["image"]["features"][101, 3] = np.inf
+    audit = data.audit()
+    assert "8 of 90" in audit.get("near_rows")[0].detail
+    assert (audit.get("one_modality_accuracy")[0].value or 0) > 0.7
+    for part in data.parts.values():
+        part["image"]["features"][:] = np.nan
+    reasons = {(u.check, u.subject) for u in data.audit().unchecked}
+    assert {("near_rows", "image"), ("one_modality_accuracy", "image")} <= reasons
+
+
 def test_equal_rows_with_a_common_label_do_not_contradict() -> None:
     data = made()
     train = data.parts["train"]["image"]

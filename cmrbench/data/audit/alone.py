@@ -36,7 +36,10 @@ def one_modality_accuracy(subject: Subject) -> Found:
                 "one_modality_accuracy", modality, f"items of kind {subject.kind(modality)} are not vectors"
             )
             continue
-        train, query = rows.of("train"), rows.of("query")
+        train, query = (r[~rows.broken[r]] for r in (rows.of("train"), rows.of("query")))
+        if not len(train) or not len(query):
+            yield Unchecked("one_modality_accuracy", modality, "all its rows in train or query hold NaN or infinity")
+            continue
         how = []
         if len(train) > MOST_TRAINED:
             train = np.sort(subject.rng("classifier", modality).choice(train, MOST_TRAINED, replace=False))

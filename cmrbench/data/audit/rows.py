@@ -162,6 +162,14 @@ class Rows:
         """Values other than zero in every row: int64 (n,)."""
         return np.concatenate([self.measured(s).filled for s in range(len(self.items))])
 
+    @cached_property
+    def broken(self) -> np.ndarray:
+        """Whether a row holds NaN or infinity: bool (n,)."""
+        broken = np.zeros(len(self), bool)
+        for s in range(len(self.items)):
+            broken[self.starts[s] + self.measured(s).bad] = True
+        return broken
+
     def measured(self, split: int) -> Measured:
         """Norms, zeros and ranges of a split's rows."""
         if split not in self._measured:

@@ -70,7 +70,7 @@ class Subject:
     def _poor(self, modality: str) -> np.ndarray:
         """Whether a row says too little for an equal row to be a copy: bool (n,)."""
         rows = self.rows(modality)
-        poor: np.ndarray = (rows.filled <= POOR_VALUES) | (rows.equal.size > COMMON)
+        poor: np.ndarray = (rows.filled <= POOR_VALUES) | (rows.equal.size > COMMON) | rows.broken
         texts = self.texts(modality)
         if texts is not None:
             poor |= np.fromiter((len(t.split()) < POOR_WORDS for t in texts), bool, len(texts))
