@@ -38,7 +38,29 @@ def test_list(own_cache: Path) -> None:
     shown = output("list")
     assert all(name in shown for name in states)
     assert "939/161/155/312" in shown
-    assert max(map(len, shown.splitlines()[:-1])) <= 80
+    assert max(map(len, shown.splitlines()[:-2])) <= 110
+
+
+def test_list_says_how_the_missing_are_had(own_cache: Path) -> None:
+    had = {d["name"]: d["download"] for d in json.loads(output("list", "--json"))}
+    assert had["emoji"]["how"] == had["synthetic"]["how"] == "nothing"
+    assert had["labelme"]["how"] == "bring features"
+    assert had["xmedia"]["how"] == "by hand"
+    assert had["nuswide"]["how"] == "fetch and unpack"
+    assert had["iaprtc12"]["how"] == "fetch, rest by hand"
+    assert had["mscoco"] == {"how": "fetch", "feature_set": "raw", "bytes": 252872794, "complete": True}
+    assert had["flickr30k"]["bytes"] == 36745453
+    shown = " ".join(output("list").split())
+    assert "fetch" in shown
+    assert "241.2 MiB" in shown
+    assert "over 1.1 GiB" not in shown  # the size of CUB's pictures is known, and all that can be fetched
+
+
+def test_list_says_what_was_brought(own_cache: Path, tmp_path: Path) -> None:
+    assert "+ imported" not in output("list")
+    output("import", "labelme", "--from", made_data.save(tmp_path / "mine", made_data.arrays()) / "data.npz")
+    assert {d["name"]: d["state"] for d in json.loads(output("list", "--json"))}["labelme"] == "features"
+    assert "+ imported" in output("list")
 
 
 def test_info() -> None:

@@ -1,36 +1,64 @@
-"""`cmrbench data list`: what datasets there are, and whether they are here."""
+"""`cmrbench data list`: what datasets there are, which are here, and how the others are had."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from cmrbench.cli.data.app import FILES, JSON, app
 from cmrbench.cli.data.output import print_json, print_tables, row, sizes_of, table
+from cmrbench.cli.data.rm import size
+
+_LICENCE_CHARACTERS = 90
 
 
 @app.command("list")
 def list_command(datasets_file: list[Path] = FILES, as_json: bool = JSON) -> None:
-    """List the registered datasets and whether they are on this machine."""
+    """List the registered datasets: what is here, how the others are had, how large they are, under which terms."""
     list_datasets([str(f) for f in datasets_file], as_json)
 
 
 def list_datasets(files: list[str], as_json: bool) -> None:
     """Print the registered datasets; `files` are catalogues of the user's own."""
+    from dataclasses import asdict
+
     from cmrbench.data.catalogue import load_catalogue
     from cmrbench.data.describe import STATES, describe
+    from cmrbench.data.obtaining import first_words, obtain
 
     catalogue = load_catalogue(files)
-    described = [describe(catalogue, name) for name in catalogue.names()]
+    described = []
+    for name in catalogue.names():
+        download = obtain(catalogue.entry(name))
+        described.append(describe(catalogue, name) | {"download": asdict(download)})
     if as_json:
         print_json(described)
         return
-    made = table("name", "state", "labels", "train/val/\nquery/gallery", "feature sets")
+    made = table("name", "state", "data", "licence")
+    made.columns[-1].no_wrap = False
     for d in described:
-        default = d["default_feature_set"]
-        sets = [default, *(n for n in d["feature_sets"] if n != default)]
-        labels = f"{d['classes'] or ''}{' multi' if d['multilabel'] else ''}"
-        row(made, d["name"], d["state"], labels.strip(), "/".join(map(str, sizes_of(d, default))), "\n".join(sets))
+        row(made, d["name"], _state(d), _data(d), first_words(d["licence"], _LICENCE_CHARACTERS))
     print_tables(made)
     typer.echo("; ".join(f"{key}: {what}" for key, what in STATES.items() if any(d["state"] == key for d in described)))
+    if any(d["state"] == "missing" for d in described):
+        typer.echo("cmrbench data info NAME says what to type for one that is missing, and its whole licence")
+
+
+def _state(d: dict[str, Any]) -> str:
+    """Where it is; of a missing one, how it is had and how much that is."""
+    if d["state"] != "missing":
+        local = [f"+ {name}" for name in d["local_feature_sets"]]
+        return "\n".join([d["state"], *local])
+    download = d["download"]
+    amount = ("" if download["complete"] else "over ") + size(download["bytes"]) if download["bytes"] else ""
+    return "\n".join(filter(None, ("missing", download["how"], amount)))
+
+
+def _data(d: dict[str, Any]) -> str:
+    """Sizes of the default split where they are registered, and the classes."""
+    sizes = "/".join(map(str, sizes_of(d, d["default_feature_set"])))
+    known = f"{d['classes']} classes" if d["classes"] else "labels"
+    classes = "no labels" if d["classes"] == 0 else known + (", multi" if d["multilabel"] else "")
+    return "\n".join(filter(None, (sizes, classes)))
