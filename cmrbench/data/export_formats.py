@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -107,7 +107,7 @@ def write_parquet(layout: Layout, folder: Path) -> dict[str, str]:
         big = [c for c in columns if not c.is_text and len(c.shape) > 1]
         small = {c.name: c.whole() for c in columns if c not in big}
         with pq.ParquetWriter(folder / f"{table}.parquet", schema) as writer:
-            for start, stop, blocks in _together(big, columns[0].shape[0]):
+            for start, stop, blocks in together(big, columns[0].shape[0]):
                 arrays = [
                     _arrow(blocks[c.name] if c in big else small[c.name][start:stop], field.type)
                     for c, field in zip(columns, fields, strict=True)
@@ -138,8 +138,8 @@ def _arrow(values: np.ndarray, kind: Any) -> Any:
     return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).reshape(-1)), type=kind)
 
 
-def _together(columns: list[Column], n: int, rows: int = 8192) -> Any:
-    """Start, end and the rows of several columns, so many at a time."""
+def together(columns: Sequence[Column], n: int, rows: int = 8192) -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
+    """Start, end and the rows of several columns by name, so many at a time, however their blocks are cut."""
     readers = {c.name: _Reader(c) for c in columns}
     for start in range(0, n, rows):
         stop = min(start + rows, n)

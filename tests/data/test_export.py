@@ -21,7 +21,7 @@ from cmrbench.core.errors import DataError, UnknownNameError
 from cmrbench.core.items import Items
 from cmrbench.data import load_catalogue, load_dataset
 from cmrbench.data.export import export_dataset
-from cmrbench.data.export_formats import FORMATS, write_mat
+from cmrbench.data.export_formats import FORMATS, together, write_mat
 from cmrbench.data.export_layout import Column, Layout, layout
 from cmrbench.data.files import open_arrays
 
@@ -156,6 +156,17 @@ def test_big_arrays_are_written_in_blocks(mine: Path, kind: str, monkeypatch: py
     export_dataset(dataset, kind, mine, load_catalogue())
     with open_arrays(mine / FILES[kind]) as arrays:
         assert np.array_equal(arrays["image"].read(0, 48), features.whole())
+
+
+def test_rows_are_put_together_from_blocks_cut_anywhere() -> None:
+    rows = np.arange(30).reshape(15, 2)
+    blocks = (rows[:4], rows[4:5], rows[5:15])
+    one = Column("one", "", rows.shape, rows.dtype, lambda: iter(blocks))
+    two = Column("two", "", rows.shape, rows.dtype, lambda: iter([rows]))
+    made = [parts for _, _, parts in together([one, two], 15, 6)]
+    for name in ("one", "two"):
+        assert np.array_equal(np.concatenate([m[name] for m in made]), rows)
+        assert [len(m[name]) for m in made] == [6, 6, 3]
 
 
 def test_sets_of_vectors_keep_their_shape(mine: Path) -> None:

@@ -13,6 +13,7 @@ from cmrbench.core.items import Items
 from cmrbench.data.scheme_models import Scheme
 from cmrbench.data.schemes import assign, spread
 from cmrbench.data.splits import cut_validation
+from cmrbench.data.units import Units
 
 SCHEME = TypeAdapter(Scheme)
 SPLITS = ("train", "val", "query", "gallery")
@@ -156,6 +157,38 @@ def test_shares_hold_in_every_modality_where_items_have_no_partners():
     assert counts(splits["audio"]) == {"train": 16, "query": 2, "gallery": 2}
     by_count = assign(scheme(kind="draw", query=14, train=42), items)
     assert (counts(by_count["text"])["query"], counts(by_count["audio"])["query"]) == (10, 4)
+
+
+def test_counts_of_each_class_hold_in_every_group():
+    labels = np.eye(2, dtype=np.uint8)[np.arange(20) % 2]
+    items = {
+        "image": some("image", [f"p{k}" for k in range(20)], labels),
+        "audio": some("audio", [f"a{k}" for k in range(20)], labels),
+    }
+    splits = assign(scheme(kind="draw", query=2, train=5, gallery="rest", each=True), items)
+    for m in items:
+        for k in (0, 1):
+            assert counts(splits[m][labels[:, k] == 1]) == {"train": 5, "query": 2, "gallery": 3}
+
+
+def test_an_instance_has_the_labels_of_all_its_items():
+    rng = np.random.default_rng(4)
+    names = [f"p{k}" for k in range(40)]
+    pictures = (rng.random((40, 3)) < 0.3).astype(np.uint8)
+    captions = (rng.random((80, 3)) < 0.3).astype(np.uint8)
+    image = some("image", names, pictures)
+    text = some("text", np.tile(names, 2), captions, [f"c{k}" for k in range(80)])
+    expected = pictures | captions[:40] | captions[40:]
+    for items in ({"image": image, "text": text}, {"text": text, "image": image}):
+        assert (Units.of(items).labels == expected).all()
+
+
+def test_the_order_of_the_file_is_not_that_of_the_names():
+    names = [f"i{k}" for k in np.random.default_rng(2).permutation(30)]
+    items = {"image": some("image", names), "text": some("text", list(reversed(names)))}
+    splits = assign(scheme(kind="order", query="last 5", train="first 20", gallery="rest"), items)
+    assert (splits["image"] == np.repeat(["train", "gallery", "query"], [20, 5, 5])).all()
+    assert (splits["text"] == splits["image"][::-1]).all()
 
 
 def test_first_and_last_in_file_order():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -232,6 +233,15 @@ def test_symmetric_noise_changes_exactly_that_share_to_other_classes(several):
             assert (noisy.part(split)[m].features == made[split][m].features).all()
     a, b = (noisy.part("train")[m].labels for m in ("image", "text"))
     assert (a != b).any(1).mean() > 0.3  # each modality has its own noise
+
+
+def test_modalities_with_the_same_ids_have_noise_of_their_own():
+    made = {"train": {m: replace(_many(400), modality=m) for m in ("image", "text")}}
+    got = apply(dataset(made), ("noise=0.5",)).part("train")
+    wrong = [(got[m].labels != made["train"][m].labels).any(1) for m in got]
+    assert 60 < (wrong[0] & wrong[1]).sum() < 140
+    joint = apply(dataset(made), ("noise=0.5:joint",)).part("train")
+    assert (joint["image"].labels == joint["text"].labels).all()
 
 
 def test_symmetric_noise_reaches_all_other_classes_evenly():
