@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cmrbench.data.audit import audit_dataset
     from cmrbench.data.catalogue import Catalogue, load_catalogue
     from cmrbench.data.fetch import fetch_dataset
     from cmrbench.data.imports import import_dataset
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Catalogue": "catalogue",
+    "audit_dataset": "audit",
     "fetch_dataset": "fetch",
     "import_dataset": "imports",
     "load_catalogue": "catalogue",
@@ -25,6 +27,7 @@ _HOME = {
 
 __all__ = [
     "Catalogue",
+    "audit_dataset",
     "fetch_dataset",
     "import_dataset",
     "load_catalogue",

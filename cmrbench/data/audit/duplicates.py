@@ -184,7 +184,7 @@ def _near(subject: Subject, modality: str) -> NearRows | Unchecked:
         return Unchecked(
             "near_rows",
             modality,
-            f"{100 * rate:.2f} % of the pairs of different rows reach a centred cosine of {threshold:g}: "
+            f"{100 * rate:.2f} % of the pairs of {len(probe):,} different rows reach a cosine of {threshold:g}: "
             "these vectors do not tell copies from likeness",
         )
     found = NearRows(rows, counted, directions)
