@@ -129,9 +129,8 @@ def _readme(dataset: Dataset, entry: Entry, kind: str, arrays: Layout, names: di
         "## Items\n" + _table(("split", *dataset.modalities), _sizes(dataset)),
         "## Arrays\n" + _table(("array", "shape", "type", "what"), _rows(arrays, names)),
     ]
-    notes = [*dataset.notes, *arrays.notes]
-    if notes:
-        facts.append("## Notes\n" + "\n".join(f"- {note}" for note in notes))
+    if dataset.notes:
+        facts.append("## Notes\n" + "\n".join(f"- {note}" for note in dataset.notes))
     if kind != "parquet" or len(arrays.tables) == 1:
         facts.append(
             f"## Read it again\n    cmrbench data import {registered_part(dataset.name)} --from {_file(kind)} --as NAME"

@@ -61,14 +61,11 @@ class Layout:
         The same as tables of equal rows: ``data``, or one a modality.
     extra : tuple of Column
         What has no rows of items: the names of the classes.
-    notes : tuple of str
-        What an import cannot give back.
     """
 
     columns: tuple[Column, ...]
     tables: dict[str, tuple[Column, ...]]
     extra: tuple[Column, ...]
-    notes: tuple[str, ...]
 
 
 def layout(dataset: Dataset) -> Layout:
@@ -78,13 +75,10 @@ def layout(dataset: Dataset) -> Layout:
     extra = [_texts("class_names", "name of each label column", [list(dataset.classes)])] if dataset.classes else []
     if all(_alike(list(part.values())) for part in source.parts.values()):
         columns = _rows(source, splits)
-        return Layout(tuple(columns), {"data": tuple(columns)}, tuple(extra), ())
-    base, notes = _base(source)
-    columns = [c for m in dataset.modalities for s in splits for c in _own(source, m, [s], s, base)]
-    if base in source.parts[splits[0]]:
-        columns += [_ids(Role("ids", "", s), [source.parts[s][base].instances.tolist()]) for s in splits]
+        return Layout(tuple(columns), {"data": tuple(columns)}, tuple(extra))
+    columns = [c for m in dataset.modalities for s in splits for c in _own(source, m, [s], s)]
     tables = {m: (*_own(source, m, splits), _splits(source, m, splits)) for m in dataset.modalities}
-    return Layout(tuple(columns), tables, tuple(extra), notes)
+    return Layout(tuple(columns), tables, tuple(extra))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,30 +103,6 @@ def _alike(items: Sequence[Items]) -> bool:
     )
 
 
-_APART = "*"
-
-
-def _base(source: _Source) -> tuple[str, tuple[str, ...]]:
-    """The modality that has each instance once, of which the others' instances are part.
-
-    Returns
-    -------
-    base : str
-        `_APART` where no item has a partner; ``""`` where some have and no modality has all instances once.
-    notes : tuple of str
-        What an import cannot give back.
-    """
-    modalities, splits = source.dataset.modalities, list(source.parts)
-    listed = {m: [name for i in source.of(m, splits) for name in i.instances.tolist()] for m in modalities}
-    known = {m: set(names) for m, names in listed.items()}
-    for m, names in listed.items():
-        if len(known[m]) == len(names) and all(known[other] <= known[m] for other in modalities):
-            return m, ()
-    if len(set().union(*known.values())) == sum(map(len, known.values())):
-        return _APART, ("no item has a partner; an import makes instance ids of its own",)
-    return "", ("partners are only in the arrays *_instances, which an import cannot follow in this case",)
-
-
 def _rows(source: _Source, splits: Sequence[str]) -> list[Column]:
     modalities = source.dataset.modalities
     first = source.of(modalities[0], splits)
@@ -148,14 +118,13 @@ def _rows(source: _Source, splits: Sequence[str]) -> list[Column]:
     return columns
 
 
-def _own(source: _Source, modality: str, splits: Sequence[str], part: str = "", base: str = "") -> list[Column]:
+def _own(source: _Source, modality: str, splits: Sequence[str], part: str = "") -> list[Column]:
     """All arrays of one modality: of all splits, or of one."""
     items = source.of(modality, splits)
     columns = _features(source, Role("features", modality, part), splits)
     columns += _labels(Role("label", modality, part), items)
     columns.append(_ids(Role("ids", modality, part), [i.ids.tolist() for i in items]))
-    if base not in (modality, _APART):
-        columns.append(_ids(Role("instances", modality, part), [i.instances.tolist() for i in items]))
+    columns.append(_ids(Role("instances", modality, part), [i.instances.tolist() for i in items]))
     return columns + _told(source, Role("texts", modality, part), splits)
 
 

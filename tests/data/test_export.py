@@ -133,7 +133,13 @@ def test_several_captions_and_items_without_partners_come_back(
     dataset = captioned(tmp_path, apart)
     export_dataset(dataset, kind, mine, load_catalogue())
     same(imported(mine / FILES[kind], "mine"), dataset)
-    assert ("no item has a partner" in (mine / "README.md").read_text(encoding="utf-8")) == apart
+
+
+def test_instances_that_lack_a_modality_come_back(mine: Path) -> None:
+    export("mine+missing=0.4", "--to", mine)
+    lacking = load_dataset("mine+missing=0.4")
+    assert len({len(i) for i in lacking.part("train").values()}) == 2
+    same(imported(mine / "data.npz", "mine"), lacking)
 
 
 def test_parquet_has_a_file_for_each_modality_where_these_differ(mine: Path, tmp_path: Path) -> None:
@@ -214,9 +220,9 @@ def column(name: str, shape: tuple[int, ...]) -> Column:
 
 def test_what_matlab_cannot_hold_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="export as h5, which MATLAB reads"):
-        write_mat(Layout((column("image", (200_000, 4096)),), {}, (), ()), tmp_path)
+        write_mat(Layout((column("image", (200_000, 4096)),), {}, ()), tmp_path)
     with pytest.raises(DataError, match="two arrays would be named a_b"):
-        write_mat(Layout((column("a.b", (1,)), column("a-b", (1,))), {}, (), ()), tmp_path)
+        write_mat(Layout((column("a.b", (1,)), column("a-b", (1,))), {}, ()), tmp_path)
 
 
 def test_the_readme_says_what_one_must_know(mine: Path) -> None:
