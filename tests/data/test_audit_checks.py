@@ -331,6 +331,14 @@ def test_vectors_of_few_topics_are_not_searched_for_near_copies() -> None:
     assert "do not tell copies from likeness" in audit.unchecked[0].reason
 
 
+def test_likeness_below_a_copy_is_no_leak() -> None:
+    data = made()
+    copy_rows(data, "query", "train", 8, ("image", "text"), by=0.05)
+    for check in ("near_rows", "copied_instances"):
+        assert {f.severity for f in data.audit(threshold=0.98).get(check)} == {"leak"}
+        assert {f.severity for f in data.audit(threshold=0.9).get(check)} == {"problem"}
+
+
 def test_a_sample_is_stated() -> None:
     data = made()
     copy_rows(data, "query", "train", 90, by=0.05)

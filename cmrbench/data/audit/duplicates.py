@@ -21,6 +21,9 @@ Found = Iterator[Finding | Unchecked]
 
 MOST_PAIRS = 2_000_000
 
+COPY = 0.98
+"""Below this threshold, near rows are likeness and not copies: a problem at most, never a leak."""
+
 
 def equal_rows(subject: Subject) -> Found:
     """Feature rows that are equal to the bit in two splits, or twice in one.
@@ -90,7 +93,7 @@ def near_rows(subject: Subject) -> Found:
                 equal = len(copies.rows) - fresh
                 yield Finding(
                     "near_rows",
-                    copies.severity,
+                    _as_near(copies.severity, subject),
                     f"{modality}: {relation.name}",
                     copies.share,
                     f"{_of(copies)} have a row of centred cosine {subject.options.threshold:g} or more "
@@ -251,7 +254,7 @@ def copied_instances(subject: Subject) -> Found:
             total = len(np.unique(rows.instance[rows.of(relation.a)]))
             yield Finding(
                 "copied_instances",
-                relation.worst,  # copied in everything, one is enough
+                _as_near(relation.worst, subject),  # copied in everything, one is enough
                 relation.name,
                 len(instances) / total,
                 f"{len(instances):,} of {total:,} instances of {relation.a} come again in {relation.b}, "
@@ -319,6 +322,10 @@ def indistinct_rows(subject: Subject) -> Found:
             f"{shared:,} of {len(rows):,} items share their row with another: {distinct:,} distinct rows, one of them "
             f"held by {most:,} items; {poor:,} rows say too little to tell copies",
         )
+
+
+def _as_near(severity: str, subject: Subject) -> str:
+    return "problem" if severity == "leak" and subject.options.threshold < COPY else severity
 
 
 def _of(copies: Copies) -> str:
