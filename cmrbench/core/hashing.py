@@ -75,9 +75,9 @@ def digest_arrays(arrays: Iterable[tuple[str, Any]]) -> str:
     return h.hexdigest()
 
 
-def digest_file(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    h = hashlib.sha256()
+def digest_file(path: Path, algorithm: str = "sha256") -> str:
+    """SHA-256 (or another hash) of a file's bytes."""
+    h = hashlib.new(algorithm, usedforsecurity=False)
     with open(path, "rb") as handle:
         while chunk := handle.read(1 << 20):
             h.update(chunk)

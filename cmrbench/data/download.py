@@ -88,16 +88,15 @@ def _from(url: str, wanted: Wanted, listener: Listener, patience: Patience) -> G
         resumed = part.size() > 0
         _complete(url, part, listener, patience)
         sha256 = digest_file(part.path)
-        if wanted.sha256 in (None, sha256):
+        fault = wanted.fault(sha256, part.path)
+        if not fault:
             size = part.size()
             part.finish()
             return Got(sha256, size, url)
         if not resumed:
             kept = part.reject()
-            raise Failure(
-                f"its SHA-256 is {sha256}, expected {wanted.sha256}; what came is kept as {kept} and is not used"
-            )
-        listener.note(f"{wanted.target.name}: the continued download has a wrong SHA-256; starting again")
+            raise Failure(f"{fault}; what came is kept as {kept} and is not used")
+        listener.note(f"{wanted.target.name}: the continued download is not the file ({fault}); starting again")
         part.clear()
 
 

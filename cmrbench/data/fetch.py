@@ -226,7 +226,7 @@ class _Fetch:
         if not source.url:
             return None
         first = source.sha256 or self.known.get(source.file, {}).get("sha256")
-        wanted = Wanted(self.folder / source.file, tuple(source.url), source.bytes, first)
+        wanted = Wanted(self.folder / source.file, tuple(source.url), source.bytes, first, source.md5)
         got = download(wanted, self.listener)
         if source.sha256 is None:
             again = "as at the first fetch" if first else "recorded as the one to expect from now on"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from cmrbench.core.errors import DataError
+from cmrbench.core.hashing import digest_file
 from cmrbench.data.cache import explained
 from cmrbench.data.web import Failure, length_of
 
@@ -32,12 +33,22 @@ class Wanted:
         Tried in this order.
     bytes, sha256 : optional
         As registered, or as recorded when the file was first fetched.
+    md5 : str, optional
+        As its makers publish it, where nobody states a SHA-256.
     """
 
     target: Path
     urls: tuple[str, ...]
     bytes: int | None = None
     sha256: str | None = None
+    md5: str | None = None
+
+    def fault(self, sha256: str, path: Path) -> str:
+        """How a downloaded file differs from what was expected; empty if it does not."""
+        if self.sha256 is not None:
+            return "" if sha256 == self.sha256 else f"its SHA-256 is {sha256}, expected {self.sha256}"
+        md5 = digest_file(path, "md5") if self.md5 is not None else None
+        return "" if md5 == self.md5 else f"its MD5 is {md5}, expected {self.md5}"
 
 
 @dataclass

@@ -78,7 +78,7 @@ BROKEN = {
     ),
     "unknown key inside": (
         {"sources": [{"file": "data.npz", "sha265": "0"}]},
-        r"unknown key 'sha265' in sources\.0; allowed: file, url, bytes, sha256, from",
+        r"unknown key 'sha265' in sources\.0; allowed: file, url, bytes, sha256, md5, from",
     ),
     "unknown key in a modality": (
         {"feature_sets": {"plain": {"default": True, "modalities": {"image": {"dim": 3}, "text": {"extractor": "y"}}}}},

@@ -231,6 +231,15 @@ def test_a_wrong_file_is_kept_aside(server: FileServer, tmp_path: Path) -> None:
     assert (tmp_path / "a.zip").read_bytes() == CONTENT
 
 
+def test_an_md5_is_compared_where_no_sha256_is_known(server: FileServer, tmp_path: Path) -> None:
+    url = server.add("a", CONTENT)
+    right = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
+    with pytest.raises(DataError, match=rf"its MD5 is {right}, expected 0{{32}}; what came is kept as"):
+        download(Wanted(tmp_path / "a.zip", (url,), md5="0" * 32), Listener())
+    assert names(tmp_path) == ["a.zip.rejected"]
+    assert download(Wanted(tmp_path / "a.zip", (url,), md5=right), Listener()).sha256 == SHA256
+
+
 def test_a_continued_file_that_is_wrong_is_fetched_anew(server: FileServer, tmp_path: Path, waits: list[float]) -> None:
     url = server.add("a", CONTENT, etag='"v1"', cuts=[600_000])
     with pytest.raises(DataError):

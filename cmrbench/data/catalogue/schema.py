@@ -60,6 +60,8 @@ class Source(_Model):
     """Where `data fetch` gets it, in the order in which the addresses are tried; empty: a person has to."""
     bytes: int | None = Field(None, ge=1)
     sha256: Sha256 | None = None
+    md5: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = None
+    """As the makers publish it, where no SHA-256 is known: a download is compared with it."""
     origin: str = Field("", alias="from")
     variant: str = ""
     attachment: bool = False
