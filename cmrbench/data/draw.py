@@ -17,6 +17,7 @@ from cmrbench.data.content import split_sizes
 from cmrbench.data.frozen import FORMAT, RECORD, frozen_splits, read_lists, write_lists
 from cmrbench.data.prepared import read_content
 from cmrbench.data.resolve import resolve
+from cmrbench.data.validate import validate_cut
 
 if TYPE_CHECKING:
     from cmrbench.core.items import Items
@@ -75,7 +76,9 @@ def freeze(name: DatasetName, split: str, how: Scheme | Path, catalogue: Catalog
     plain = _checked(name, split, catalogue)
     resolved = _with(plain, split, how)
     final = cache_root() / "splits" / resolved.name / split
-    with read_content(resolved) as (_, parts, notes):
+    with read_content(resolved) as (cut, parts, notes):
+        resolved = _measured(resolved, tuple(parts))
+        notes = list(dict.fromkeys([*notes, *validate_cut(cut, resolved.protocols, resolved.multilabel)[1]]))
         lists = _instances(parts) if not isinstance(how, Path) else read_lists(how)
         sizes = {s: split_sizes(part) for s, part in parts.items()}
     record: dict[str, Any] = {
@@ -125,24 +128,28 @@ def _checked(name: DatasetName, split: str, catalogue: Catalogue) -> Resolved:
 
 
 def _with(resolved: Resolved, split: str, how: Scheme | Path) -> Resolved:
+    """The dataset with the new split; no protocol measures it yet."""
     from cmrbench.data.catalogue import NamedSplit
     from cmrbench.data.scheme_models import IdsScheme
 
-    lists = how if isinstance(how, Path) else None
-    scheme = IdsScheme(file=split) if isinstance(how, Path) else how
-    made = replace(
+    return replace(
         resolved,
         split_name=split,
-        split=NamedSplit(scheme=scheme),
+        split=NamedSplit(scheme=IdsScheme(file=split) if isinstance(how, Path) else how),
         is_default_split=False,
-        lists=lists,
+        lists=how if isinstance(how, Path) else None,
+        brought=(),
     )
+
+
+def _measured(resolved: Resolved, parts: tuple[str, ...]) -> Resolved:
+    """The dataset with the protocols that these parts have the items for."""
+    made = replace(resolved, brought=parts)
     if not made.protocols:
-        only = sorted({s for p in resolved.entry.protocols for s in p.splits})
-        raise DataError(
-            f"dataset {resolved.name!r} has no protocol for other splits than {', '.join(only)}; "
-            f"register the new split and its protocol in a YAML file of your own"
+        needed = "; ".join(
+            f"{p.name}: {', '.join(dict.fromkeys([*p.query, *p.gallery]))}" for p in made.entry.protocols
         )
+        raise DataError(f"no protocol of {made.name} measures a split of {', '.join(parts)}; they need {needed}")
     return made
 
 

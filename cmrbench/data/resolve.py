@@ -126,7 +126,8 @@ def resolve(name: DatasetName, catalogue: Catalogue) -> Resolved:
         raise UnknownNameError(f"feature set of {registered}", chosen, [*entry.feature_sets, *local])
     split_name, split, lists = _split(name.split, registered, own_split, catalogue)
     default = split_name == (entry.default_split if own_split is None else "")
-    brought = brought if split_name == "" else None
+    if split_name != "":
+        brought = None if split_name in entry.splits or lists is None else _frozen_parts(lists)
     return Resolved(registered, entry, chosen, feature_set, split_name, split, default, located, lists, brought)
 
 
@@ -165,6 +166,13 @@ def _split(
         raise UnknownNameError(f"split of {name}", chosen, [*entry.splits, *frozen])
     split, folder = frozen[chosen]
     return chosen, split, folder
+
+
+def _frozen_parts(folder: Path) -> tuple[str, ...]:
+    """Which of train, val, query and gallery a frozen split has."""
+    from cmrbench.data.frozen import read_record
+
+    return tuple(read_record(folder)["sizes"])
 
 
 def available(catalogue: Catalogue, name: str) -> list[str]:

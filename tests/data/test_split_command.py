@@ -61,6 +61,20 @@ def test_a_drawn_split_is_used_by_its_name(mine: Path) -> None:
     assert load_dataset("mine:again").fingerprint == dataset.fingerprint
 
 
+def test_a_new_split_is_measured_by_all_protocols_that_it_has_items_for(mine: Path) -> None:
+    protocols = [
+        {"name": "query-gallery", "query": ["query"], "gallery": ["gallery"], "splits": ["standard"]},
+        {"name": "test", "query": ["query"], "gallery": ["query"], "splits": ["standard"]},
+        {"name": "query-val", "query": ["query"], "gallery": ["val"], "splits": ["standard"]},
+    ]
+    registered = {"datasets": {"mine": made_data.entry(protocols=protocols)}}
+    (mine.parent / "home" / "mine.yaml").write_text(yaml.safe_dump(registered), encoding="utf-8")
+    split("mine", "--query", 8, "--train", "rest", "--as", "no-gallery")
+    assert [p.name for p in load_dataset("mine:no-gallery").protocols] == ["test"]
+    split("mine", "--query", 8, "--train", 24, "--gallery", "rest", "--as", "no-val")
+    assert [p.name for p in load_dataset("mine:no-val").protocols] == ["query-gallery", "test"]
+
+
 def test_transforms_apply_to_a_frozen_split(mine: Path) -> None:
     split("mine", *DRAW, "--as", "own")
     assert load_dataset("mine:own+train=0.5").name == "mine:own+train=0.5"
@@ -161,7 +175,11 @@ def test_a_split_of_a_shared_folder_is_found_and_its_name_is_taken(
         (("mine", "--scheme", "source", "--query", 3, "--as", "a"), UsageError, "it has no --query"),
         (("mine", "--query", 3, "--train", "rest", "--gallery", "rest", "--as", "a"), UsageError, "are both 'rest'"),
         (("mine", "--query", 30, "--train", 30, "--as", "a"), DataError, "train asks for 30 instances, but 18 of 48"),
-        (("mine", "--query", 8, "--train", 24, "--as", "a"), DataError, "needs the split 'gallery'"),
+        (
+            ("mine", "--query", 8, "--train", 24, "--as", "a"),
+            DataError,
+            "no protocol of mine measures a split of train, query; they need query-gallery: query, gallery",
+        ),
         (("mine", "--list", "--as", "a"), UsageError, "--list only lists"),
         (("mine", "--from", "x", "--seed", 3, "--as", "a"), UsageError, "leave out --seed"),
         (("mine", "--from", "/nowhere", "--as", "a"), DataError, "/nowhere is not a folder"),
