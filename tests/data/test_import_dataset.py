@@ -130,7 +130,7 @@ def test_wrong_folders(tmp_path: Path) -> None:
     (tmp_path / "raw_features.mat").touch()
     with pytest.raises(
         DataError,
-        match=r"expected data\.npz or raw_features\.mat and trainset_txt_img_cat\.list and testset_txt_img_cat\.list "
+        match=r"expected wikipedia_dataset\.zip or data\.npz or raw_features\.mat and trainset_txt_img_cat\.list and testset_txt_img_cat\.list "
         r"or .*found raw_features\.mat",
     ):
         import_dataset("wiki", tmp_path)

@@ -1,9 +1,9 @@
-"""The Wikipedia dataset's own archive: features, texts, pictures and categories (wikipedia_dataset.zip of UCSD SVCL).
+"""The Wikipedia dataset's own files: features and lists, and in the archive of UCSD SVCL texts and pictures.
 
 Rasiwasia et al., ACM MM 2010. Files, in the archive or unpacked, found by the end of their names:
 
 - ``raw_features.mat`` (``I_tr``, ``T_tr``, ``I_te``, ``T_te``), ``trainset_txt_img_cat.list`` and
-  ``testset_txt_img_cat.list`` (``text id``, ``image id``, category from 1): as in `cmrbench.data.builders.wiki`;
+  ``testset_txt_img_cat.list`` (``text id``, ``image id``, category from 1), also to be had without the archive;
 - ``texts/<text id>.xml``: a document with ``<text>`` and the id of its picture, ``<image id=...>``. Not well-formed:
   the text holds bare ``&`` and ``<``. It is searched as text and never given to an XML parser;
 - ``images/<category>/<image id>.jpg`` and ``categories.list``.
@@ -20,14 +20,13 @@ import numpy as np
 from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items
 from cmrbench.data.arrays import as_features, as_labels, as_strings
-from cmrbench.data.builders.base import BuilderOptions, BuildRequest
+from cmrbench.data.builders.base import BuildRequest
 from cmrbench.data.content import Content
 from cmrbench.data.files import open_arrays
 
 if TYPE_CHECKING:
     from cmrbench.data.archives import SourceTree
 
-VERSION = 1
 MATLAB = "raw_features.mat"
 LISTS = {"train": "trainset_txt_img_cat.list", "query": "testset_txt_img_cat.list"}
 _MATRICES = {"image": ("I_tr", "I_te"), "text": ("T_tr", "T_te")}
@@ -37,18 +36,14 @@ _PICTURE = re.compile(r"<image\s[^<>]{0,200}?\bid\s{0,5}=\s{0,5}[\"']?([^\"'\s<>
 _DECLARED = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
 
 
-class Options(BuilderOptions):
-    """None."""
-
-
-def build(request: BuildRequest) -> Content:
-    """Read the archive; modalities of kind ``raw`` get texts and pictures only.
+def read_files(request: BuildRequest, whole: bool) -> Content:
+    """Read the archive (`whole`), or the features and lists alone; the 693 test items are the split ``query``.
 
     Returns
     -------
     Content
-        The same ids, instances, labels, order and features as the two-list form, with texts and pictures. The 693
-        test items are the split ``query``.
+        The same ids, instances, labels, order and features in both cases; of the archive with texts and pictures,
+        and modalities of kind ``raw`` with these only.
 
     Raises
     ------
@@ -81,8 +76,8 @@ def build(request: BuildRequest) -> Content:
         items=items,
         splits=dict.fromkeys(items, splits),
         classes=classes,
-        texts={"text": _texts(tree, ids, notes)} if "text" in items else {},
-        pictures={"image": _pictures(tree, ids["image"], labels, classes, notes)} if "image" in items else {},
+        texts={"text": _texts(tree, ids, notes)} if whole and "text" in items else {},
+        pictures={"image": _pictures(tree, ids["image"], labels, classes, notes)} if whole and "image" in items else {},
         notes=tuple(filter(None, notes)),
     )
 

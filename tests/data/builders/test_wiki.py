@@ -13,7 +13,7 @@ import pytest
 from scipy.io import savemat
 
 from cmrbench.core.errors import DataError
-from cmrbench.data.builders import wiki_archive
+from cmrbench.data.builders import _wiki_files
 from cmrbench.data.content import Content
 
 CLASSES = ["art", "biology", "geography", "history", "literature", "media", "music", "royalty", "sport", "warfare"]
@@ -67,7 +67,7 @@ def entry(builder: str, modalities: dict[str, Any]) -> Any:
 def build(members: Members, folder: Path, modalities: dict[str, Any] = VECTORS) -> Content:
     (folder / "sources").mkdir(exist_ok=True)
     made_archives.write_zip(folder / "sources" / "wikipedia_dataset.zip", members)
-    return made_archives.run_builder(entry("wiki_archive", modalities), folder / "sources", folder / "scratch")
+    return made_archives.run_builder(entry("wiki", modalities), folder / "sources", folder / "scratch", "archive")
 
 
 def test_it_is_the_two_list_form_with_texts_and_pictures(members: Members, tmp_path: Path) -> None:
@@ -183,6 +183,6 @@ def test_a_picture_under_two_names_is_refused(members: Members, tmp_path: Path) 
 
 def test_a_huge_text_is_refused_and_a_hostile_one_read_in_time() -> None:
     with pytest.raises(DataError, match=r"x\.xml has more than 4,194,304 bytes"):
-        wiki_archive.section(b"<text>" + b"a" * (4 << 20) + b"</text>", "x.xml")
+        _wiki_files.section(b"<text>" + b"a" * (4 << 20) + b"</text>", "x.xml")
     with pytest.raises(DataError, match="no closed <text>"):
-        wiki_archive.section(b"<text><image " * 200_000, "x.xml")
+        _wiki_files.section(b"<text><image " * 200_000, "x.xml")
