@@ -38,12 +38,8 @@ def open_parquet(path: Path) -> Arrays:
             )
     bounds = np.cumsum([0, *(g.num_rows for g in groups)])
     reader = _Groups(file, bounds)
-    leaves = {
-        column.path_in_schema.split(".")[0]: sum(g.column(k).num_values for g in groups)
-        for k, column in ((k, metadata.row_group(0).column(k)) for k in range(metadata.num_columns) if groups)
-    }
     for column in file.schema_arrow:
-        arrays.add(column.name, partial(_column, arrays.file, column, reader, leaves))
+        arrays.add(column.name, partial(_column, arrays.file, column, reader))
     return arrays
 
 
@@ -72,8 +68,17 @@ class _Groups:
                 parts.append(self._kept[1].slice(a, b - a))
         return parts
 
+    def first_length(self, name: str) -> int:
+        """The length of the first row's list; reads no more than that takes.
 
-def _column(file: str, column: Any, reader: _Groups, leaves: dict[str, int]) -> Stored:
+        The file's metadata would tell, too, but pyarrow ends the process where that is damaged.
+        """
+        batch = next(self.file.iter_batches(batch_size=1, columns=[name], use_threads=False))
+        first = batch.column(0)[0].as_py()
+        return len(first) if first is not None else 0
+
+
+def _column(file: str, column: Any, reader: _Groups) -> Stored:
     import pyarrow.types as types
 
     name, n = column.name, int(reader.bounds[-1])
@@ -93,9 +98,9 @@ def _column(file: str, column: Any, reader: _Groups, leaves: dict[str, int]) -> 
         return Stored(file, name, (n,), np.dtype("U1"), texts)
     if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
         values = kind.value_type
-        if not _is_number(values) or leaves.get(name, 0) % n:
-            raise Unreadable("a column of lists that are no numbers, or of different lengths")
-        width = leaves[name] // n
+        width = reader.first_length(name)
+        if not _is_number(values) or not width:
+            raise Unreadable("a column of lists that are empty or no numbers")
 
         def lists(key: Key) -> np.ndarray:
             made = [_matrix(part, width, where) for part in reader.rows(name, key[0].start, key[0].stop)]

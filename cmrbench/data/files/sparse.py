@@ -9,6 +9,9 @@ import numpy as np
 from cmrbench.core.errors import DataError
 from cmrbench.data.files.stored import MAX_ARRAY_BYTES, Key, Stored, Unreadable, said
 
+MAX_SPARSE_AXIS = 50_000_000
+"""A sparse matrix takes memory for each of its rows, whether there is anything in it or not."""
+
 
 def from_matrix(file: str, name: str, matrix: Any) -> Stored:
     """A scipy sparse matrix as a stored array of its dtype; kept as rows, since rows are what is asked for."""
@@ -41,7 +44,7 @@ def from_parts(where: str, layout: str, parts: dict[str, np.ndarray], shape: tup
 
     if layout not in ("csr", "csc"):
         raise DataError(f"{where} is a sparse matrix in the layout {layout!r}; expected csr or csc")
-    if min(shape) < 0 or int(shape[0]) * int(shape[1]) > MAX_ARRAY_BYTES:
+    if min(shape) < 0 or max(shape) > MAX_SPARSE_AXIS or int(shape[0]) * int(shape[1]) > MAX_ARRAY_BYTES:
         raise DataError(f"{where} claims the shape {shape}, which is too large")
     made = csr_array if layout == "csr" else csc_array
     try:
