@@ -87,7 +87,7 @@ TYPED = {
 
 HOMES = (
     "cocodataset.org", "cs.stanford.edu", "data.caltech.edu", "eric-xw.github.io", "lms.comp.nus.edu.sg",
-    "press.liacs.nl", "scanproject.blob.core.windows.net", "www-i6.informatik.rwth-aachen.de", "www.svcl.ucsd.edu",
+    "press.liacs.nl", "www-i6.informatik.rwth-aachen.de", "www.svcl.ucsd.edu",
     "zenodo.org", "github.com/ArrowLuo/CLIP4Clip/releases", "raw.githubusercontent.com/cdjkim/audiocaps",
     "www.robots.ox.ac.uk/~maxbain",
 )  # fmt: skip
