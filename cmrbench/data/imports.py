@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,9 @@ from cmrbench.core.hashing import digest_file
 from cmrbench.data.cache import new_folder
 from cmrbench.data.copying import copy_file, plain_file
 from cmrbench.data.prepared import read_content
+from cmrbench.data.record import write_record
 from cmrbench.data.resolve import resolve_files
-from cmrbench.data.sources import RECORD, Located, check_hash, expected_files, find_variant, source_folder
+from cmrbench.data.sources import Located, check_hash, expected_files, find_variant, source_folder
 
 if TYPE_CHECKING:
     from cmrbench.data.brought import Brought
@@ -115,8 +115,7 @@ def _import_sources(name: str, path: Path, catalogue: Catalogue) -> Located:
         for file, sha256 in found.hashes.items():
             if copied[file]["sha256"] != sha256:
                 raise DataError(f"{found.folder / file} has changed while it was being imported")
-        record = {"dataset": name, "variant": found.variant, "files": copied}
-        (temporary / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
+        write_record(temporary, name, found.variant, copied)
     return Located(final, found.variant, found.hashes, found.registered)
 
 

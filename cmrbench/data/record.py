@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cmrbench.core.errors import DataError
+from cmrbench.data.cache import write_whole
 
 RECORD = "import.json"
 
@@ -28,9 +28,7 @@ def write_record(folder: Path, dataset: str, variant: str, files: Mapping[str, M
         ``bytes`` and ``sha256``; for a file that was fetched also ``url`` and ``date``.
     """
     record = {"dataset": dataset, "variant": variant, "files": {name: dict(known) for name, known in files.items()}}
-    temporary = folder / f".{RECORD}.{os.getpid()}"
-    temporary.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    os.replace(temporary, folder / RECORD)
+    write_whole(folder / RECORD, json.dumps(record, indent=1), "write down what was brought")
 
 
 def recorded_files(folder: Path) -> dict[str, dict[str, Any]]:
@@ -48,4 +46,4 @@ def recorded_files(folder: Path) -> dict[str, dict[str, Any]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise DataError(f"{path} is damaged; delete it and bring the dataset again") from None
+        raise DataError(f"{path} is damaged; delete it and fetch or import the dataset again") from None

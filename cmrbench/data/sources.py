@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +9,10 @@ from typing import TYPE_CHECKING
 from cmrbench.core.errors import DataError, DatasetMissingError
 from cmrbench.core.hashing import digest_file
 from cmrbench.data.cache import cache_root, cache_roots
+from cmrbench.data.record import recorded_files
 
 if TYPE_CHECKING:
     from cmrbench.data.catalogue import Catalogue, Entry, FeatureSet, Source
-
-RECORD = "import.json"
 
 
 @dataclass(frozen=True)
@@ -79,22 +77,10 @@ def locate(catalogue: Catalogue, name: str, feature_set: FeatureSet | None = Non
     variant = find_variant(entry, folder, feature_set)
     if variant is None:
         raise DatasetMissingError(missing_message(name, entry, folder, feature_set))
-    recorded = _recorded(folder)
+    recorded = {file: known["sha256"] for file, known in recorded_files(folder).items()}
     there = [s for s in entry.variants()[variant] if not s.attachment and (folder / s.file).is_file()]
     hashes = {s.file: s.sha256 or recorded.get(s.file) or digest_file(folder / s.file) for s in there}
     return Located(folder, variant, hashes, all(s.sha256 for s in there))
-
-
-def _recorded(folder: Path) -> dict[str, str]:
-    """Hashes that an import wrote down, for files without a registered one."""
-    path = folder / RECORD
-    try:
-        files = json.loads(path.read_bytes())["files"]
-        return {str(name): str(known["sha256"]) for name, known in files.items()}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise DataError(f"{path} is damaged; import the dataset again") from None
 
 
 def check_sources(located: Located) -> None:

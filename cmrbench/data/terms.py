@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.hashing import digest
-from cmrbench.data.cache import cache_root, explained
+from cmrbench.data.cache import cache_root, explained, write_whole
 
 if TYPE_CHECKING:
     from cmrbench.data.catalogue import Entry
@@ -49,9 +48,7 @@ def accept(name: str, entry: Entry) -> None:
                 "licence": licence_text(entry),
                 "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             }
-            temporary = root / f".{FILE}.{os.getpid()}"
-            temporary.write_text(json.dumps(known, indent=1, ensure_ascii=False), encoding="utf-8")
-            os.replace(temporary, path)
+            write_whole(path, json.dumps(known, indent=1, ensure_ascii=False), "write down the accepted licence")
 
 
 def _digest(entry: Entry) -> str:
