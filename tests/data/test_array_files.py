@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy import sparse
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 
 from cmrbench.core.errors import DataError
 from cmrbench.data.files import open_arrays
@@ -184,6 +184,41 @@ def test_sparse_matrices_come_as_dense_blocks(kind: str, tmp_path: Path) -> None
     with open_arrays(path) as arrays:
         assert arrays["text"].shape == (40, 9)
         np.testing.assert_array_equal(arrays["text"].read(7, 31), dense[7:31])
+
+
+def test_logical_sparse_matrices_of_matlab(tmp_path: Path) -> None:
+    """MATLAB stores a byte a value and announces doubles."""
+    rows, columns = np.array([2, 0, 1], "<i4").tobytes(), np.array([0, 1, 2, 3], "<i4").tobytes()
+    for kind, values in ((9, b"\1\1\1"), (2, b"\1\1\1"), (9, np.ones(3).tobytes())):
+        rest = element(5, rows) + element(5, columns) + element(kind, values)
+        (tmp_path / "a.mat").write_bytes(mat5_file(mat5_matrix("x", 5, (3, 3), rest, flags=0x200)))
+        with open_arrays(tmp_path / "a.mat") as arrays:
+            np.testing.assert_array_equal(arrays["x"].read(), np.eye(3, dtype=bool)[:, [2, 0, 1]])
+
+
+def test_files_that_matlab_wrote() -> None:
+    """scipy brings files of many versions of MATLAB: both parsers read the same out of them."""
+    import scipy.io.matlab
+
+    folder = Path(scipy.io.matlab.__file__).parent / "tests" / "data"
+    paths = [p for p in sorted(folder.glob("*_[67].*_*.mat")) if "hdf5" not in p.name]
+    if not paths:
+        pytest.skip("this scipy comes without its test data")
+    compared = 0
+    for path in paths:
+        expected = loadmat(path)
+        with open_arrays(path) as arrays:
+            for name in set(arrays) & set(expected):
+                value = expected[name]
+                if arrays[name].is_text:
+                    flat = [v if isinstance(v, str) else "".join(v) for v in value.ravel("F").tolist()]
+                    assert arrays[name].read().tolist() == [v.rstrip(" ") for v in flat]
+                else:
+                    np.testing.assert_array_equal(
+                        arrays[name].read(), value.toarray() if sparse.issparse(value) else value
+                    )
+                compared += 1
+    assert compared > 20
 
 
 def test_sparse_indices_are_checked(tmp_path: Path) -> None:

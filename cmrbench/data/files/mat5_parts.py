@@ -249,7 +249,10 @@ def _element(stream: _Stream, order: str, most: int) -> tuple[int, bytearray]:
 
 def _values(stream: _Stream, order: str, matrix: Matrix, end: int) -> Any:
     if matrix.kind == SPARSE:
-        return [_numbers(stream, order, end) for _ in ("ir", "jc", "pr")]
+        rows, columns = _numbers(stream, order, end), _numbers(stream, order, end)
+        # MATLAB writes a byte a value of logical matrices, but says that they are doubles.
+        filled = int(columns[-1]) if columns.size and matrix.flags & _LOGICAL else 0
+        return [rows, columns, _numbers(stream, order, end, bytes_for=filled)]
     if matrix.kind == CHAR:
         return _strings(stream, order, matrix, end)
     numbers = _numbers(stream, order, end)
@@ -260,8 +263,10 @@ def _values(stream: _Stream, order: str, matrix: Matrix, end: int) -> Any:
     return numbers.reshape(matrix.shape, order="F")
 
 
-def _numbers(stream: _Stream, order: str, end: int) -> np.ndarray:
+def _numbers(stream: _Stream, order: str, end: int, bytes_for: int = 0) -> np.ndarray:
     kind, values = _element(stream, order, max(0, end - stream.position))
+    if kind == 9 and bytes_for and len(values) < 8 * bytes_for:
+        kind = 2
     if kind not in _ELEMENTS:
         raise DataError(f"{stream.where} is damaged: values of the unknown type {kind}")
     dtype = np.dtype(order + _ELEMENTS[kind])
