@@ -95,6 +95,12 @@ def freeze(name: DatasetName, split: str, how: Scheme | Path, catalogue: Catalog
         record["files"] = write_lists(lists, temporary)
         (temporary / RECORD).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
     protocols = tuple(p.name for p in resolved.protocols)
+    used = {"train", "val"}.union(*((*p.query, *p.gallery) for p in resolved.protocols))
+    notes += [
+        f"no protocol of {resolved.name} names the split {s}: its items are not measured"
+        for s in sizes
+        if s not in used
+    ]
     return FrozenSplit(f"{resolved.name}:{split}", final, sizes, protocols, tuple(notes))
 
 

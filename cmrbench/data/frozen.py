@@ -26,6 +26,8 @@ RECORD = "split.json"
 FORMAT = 1
 MAX_LIST_BYTES = 256 << 20
 _FILE = re.compile(r"(?P<split>[a-z]+)(\.(?P<modality>[a-z0-9][a-z0-9_.-]*))?\.txt")
+_DEFAULTS = {"val_from": "train", "val_rule": "hash", "each_by": "first", "first_class": 1}
+"""What a summary leaves out."""
 _KEYS = ("format", "dataset", "split", "feature_set", "scheme", "created", "sources", "sizes", "files")
 
 
@@ -69,7 +71,11 @@ def summary(record: Mapping[str, Any]) -> str:
     scheme = record["scheme"]
     if "from" in scheme:
         return f"brought from {scheme['from']} on {record['created'][:10]}"
-    told = ", ".join(f"{k} {v}" for k, v in scheme.items() if k != "kind" and v not in (None, False))
+    told = ", ".join(
+        k if v is True else f"{k} {v}"
+        for k, v in scheme.items()
+        if k != "kind" and v not in (None, False) and _DEFAULTS.get(k) != v
+    )
     return f"{scheme['kind']}: {told or 'as the source says'}; frozen on {record['created'][:10]}"
 
 

@@ -71,8 +71,16 @@ def test_a_new_split_is_measured_by_all_protocols_that_it_has_items_for(mine: Pa
     (mine.parent / "home" / "mine.yaml").write_text(yaml.safe_dump(registered), encoding="utf-8")
     split("mine", "--query", 8, "--train", "rest", "--as", "no-gallery")
     assert [p.name for p in load_dataset("mine:no-gallery").protocols] == ["test"]
-    split("mine", "--query", 8, "--train", 24, "--gallery", "rest", "--as", "no-val")
+    said = split("mine", "--query", 8, "--train", 24, "--gallery", "rest", "--as", "no-val")
+    assert "names the split" not in said
     assert [p.name for p in load_dataset("mine:no-val").protocols] == ["query-gallery", "test"]
+
+
+def test_a_part_that_no_protocol_measures_is_said(mine: Path) -> None:
+    entry = made_data.entry(protocols=[{"name": "test", "query": ["query"], "gallery": ["query"]}])
+    (mine.parent / "home" / "mine.yaml").write_text(yaml.safe_dump({"datasets": {"mine": entry}}), encoding="utf-8")
+    said = split("mine", *DRAW, "--as", "own")
+    assert "note: no protocol of mine names the split gallery" in " ".join(said.split())
 
 
 def test_transforms_apply_to_a_frozen_split(mine: Path) -> None:
@@ -126,7 +134,7 @@ def test_list(mine: Path) -> None:
     assert [r["default"] for r in rows.values()] == [True, False]
     shown = " ".join(split("mine", "--list").split())
     assert "mine:own" in shown
-    assert "query 8" in shown
+    assert rows["mine:own"]["summary"].startswith("draw: query 8, train 24, val 4, gallery rest, seed 0; frozen on 2")
 
 
 def test_a_name_that_is_taken_is_refused(mine: Path) -> None:
