@@ -74,7 +74,7 @@ def summary(record: Mapping[str, Any]) -> str:
     told = ", ".join(
         k if v is True else f"{k} {v}"
         for k, v in scheme.items()
-        if k != "kind" and v not in (None, False) and _DEFAULTS.get(k) != v
+        if k != "kind" and v is not None and v is not False and _DEFAULTS.get(k) != v
     )
     return f"{scheme['kind']}: {told or 'as the source says'}; frozen on {record['created'][:10]}"
 
