@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 
 from cmrbench.core.errors import DataError
+from cmrbench.data.archives.folder import BY_HAND
+from cmrbench.data.archives.safety import unpacked_folder
 
 MAX_SOURCE_BYTES = 64 << 30
 
@@ -47,3 +49,24 @@ def copy_file(source: Path, target: Path) -> dict[str, int | str]:
             size += len(chunk)
             writing.write(chunk)
     return {"bytes": size, "sha256": h.hexdigest()}
+
+
+def copy_unpacked(archive: Path, target: Path) -> None:
+    """Copy what a person has unpacked beside an archive that cannot be read here (.rar, .7z) into folder `target`.
+
+    Raises
+    ------
+    DataError
+        If it holds links or other things that are no plain files.
+    """
+    folder = unpacked_folder(archive)
+    if not archive.name.lower().endswith(BY_HAND) or not folder.is_dir():
+        return
+    for root, folders, files in os.walk(folder):
+        for link in (f for f in folders if (Path(root) / f).is_symlink()):
+            raise DataError(f"{Path(root) / link} is a symbolic link; import a folder that holds the files themselves")
+        inside = target / folder.name / Path(root).relative_to(folder)
+        inside.mkdir(parents=True)
+        for file in files:
+            plain_file(Path(root) / file)
+            copy_file(Path(root) / file, inside / file)

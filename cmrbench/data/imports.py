@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import DataError, UsageError
 from cmrbench.core.hashing import digest_file
-from cmrbench.data.cache import new_folder
-from cmrbench.data.copying import copy_file, plain_file
+from cmrbench.data.cache import cache_root, new_folder
+from cmrbench.data.copying import copy_file, copy_unpacked, plain_file
+from cmrbench.data.lock import source_lock
 from cmrbench.data.prepared import read_content
-from cmrbench.data.record import write_record
+from cmrbench.data.record import RECORD, recorded_files, write_record
 from cmrbench.data.resolve import resolve_files
 from cmrbench.data.sources import Located, check_hash, expected_files, find_variant, source_folder
 
@@ -103,20 +107,44 @@ def _import_sources(name: str, path: Path, catalogue: Catalogue) -> Located:
         raise UsageError(f"dataset {name!r} needs no import: it is read from {source_folder(catalogue, name)}")
     found = _examine(name, entry, path if path.is_dir() else path.parent)
     for feature_set, spec in entry.feature_sets.items():
-        if find_variant(entry, found.folder, spec) is not None:
+        if found.variant in entry.variants(spec):
             with read_content(resolve_files(name, feature_set, found, catalogue)):
                 pass  # that it can be read is what is asked
-    final = source_folder(catalogue, name)
-    with new_folder(final, f"import {name}", replace=True) as temporary:
+    final = cache_root() / "sources" / (entry.sources_of or name)
+    with source_lock(final, _say), new_folder(final, f"import {name}", replace=True) as temporary:
         copied = {}
         for source in _files(entry, found.variant):
             if (found.folder / source.file).exists():
                 copied[source.file] = copy_file(found.folder / source.file, temporary / source.file)
+                copy_unpacked(found.folder / source.file, temporary)
         for file, sha256 in found.hashes.items():
             if copied[file]["sha256"] != sha256:
                 raise DataError(f"{found.folder / file} has changed while it was being imported")
-        write_record(temporary, name, found.variant, copied)
+        kept = _keep_others(final, temporary)
+        write_record(temporary, name, found.variant, kept | copied)
     return Located(final, found.variant, found.hashes, found.registered)
+
+
+def _say(message: str) -> None:
+    warnings.warn(message, ImportNotice, stacklevel=2)
+
+
+class ImportNotice(UserWarning):
+    """Says that another process is bringing the same dataset."""
+
+
+def _keep_others(final: Path, temporary: Path) -> dict[str, dict[str, Any]]:
+    """Take over what lies in the folder already and is not brought anew: another form of the same dataset."""
+    if not final.is_dir():
+        return {}
+    for old in final.iterdir():
+        if old.name == RECORD or (temporary / old.name).exists() or old.is_symlink():
+            continue
+        if old.is_dir():
+            shutil.copytree(old, temporary / old.name, symlinks=True, copy_function=os.link)
+        else:
+            os.link(old, temporary / old.name)
+    return {file: known for file, known in recorded_files(final).items() if (temporary / file).exists()}
 
 
 def _files(entry: Entry, variant: str) -> list[Source]:

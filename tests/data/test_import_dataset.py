@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -12,9 +13,12 @@ from pathlib import Path
 import made_data
 import numpy as np
 import pytest
+import yaml
 
 from cmrbench.core.errors import DataError, UsageError
-from cmrbench.data import import_dataset, load_dataset, verify_dataset
+from cmrbench.core.hashing import digest_file
+from cmrbench.data import import_dataset, load_catalogue, load_dataset, verify_dataset
+from cmrbench.data.copying import copy_unpacked
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +35,7 @@ def brought(tmp_path: Path) -> Path:
 
 
 def nothing_in(cache: Path) -> bool:
-    return not [p for p in cache.rglob("*") if p.is_file()]
+    return not [p for p in cache.rglob("*") if p.is_file() and p.suffix != ".lock"]
 
 
 def test_features_that_a_user_brings(brought: Path, own_cache: Path) -> None:
@@ -55,7 +59,7 @@ def test_importing_again_replaces(brought: Path, own_cache: Path) -> None:
     assert load_dataset("mine").fingerprint == before
     import_dataset("mine", made_data.save(brought, made_data.arrays(seed=8)))
     assert load_dataset("mine").fingerprint != before
-    assert [p.name for p in (own_cache / "sources").iterdir()] == ["mine"]
+    assert [p.name for p in (own_cache / "sources").iterdir() if p.is_dir()] == ["mine"]
 
 
 def test_wiki_can_be_imported(wiki_source: Path) -> None:
@@ -130,8 +134,8 @@ def test_wrong_folders(tmp_path: Path) -> None:
     (tmp_path / "raw_features.mat").touch()
     with pytest.raises(
         DataError,
-        match=r"expected wikipedia_dataset\.zip or data\.npz or raw_features\.mat and trainset_txt_img_cat\.list and testset_txt_img_cat\.list "
-        r"or .*found raw_features\.mat",
+        match=r"expected wikipedia_dataset\.zip or data\.npz or raw_features\.mat and trainset_txt_img_cat\.list and "
+        r"testset_txt_img_cat\.list or .*found raw_features\.mat",
     ):
         import_dataset("wiki", tmp_path)
 
@@ -168,3 +172,35 @@ def test_verify_finds_a_changed_and_a_missing_array(brought: Path, own_cache: Pa
 def test_verify_writes_nothing(own_cache: Path) -> None:
     assert {c.status for c in verify_dataset("openclipart")} == {"ok"}
     assert nothing_in(own_cache)
+
+
+def test_another_form_that_is_there_stays(tmp_path: Path, own_cache: Path) -> None:
+    forms = [{"file": "data.npz", "variant": "packed"}, {"file": "more.npz", "variant": "other"}]
+    entry = made_data.entry(sources=forms)
+    del entry["folder"]
+    path = tmp_path / "forms.yaml"
+    path.write_text(yaml.safe_dump({"datasets": {"twoforms": entry}}), encoding="utf-8")
+    catalogue = load_catalogue([path])
+    import_dataset("twoforms", made_data.save(tmp_path / "a", made_data.arrays()), catalogue)
+    other = made_data.save(tmp_path / "b", made_data.arrays(seed=8))
+    (other / "data.npz").rename(other / "more.npz")
+    import_dataset("twoforms", other, catalogue)
+    stored = own_cache / "sources" / "twoforms"
+    assert {p.name for p in stored.iterdir()} == {"data.npz", "more.npz", "import.json"}
+    record = json.loads((stored / "import.json").read_bytes())["files"]
+    assert {n: k["sha256"] for n, k in record.items()} == {n: digest_file(stored / n) for n in ("data.npz", "more.npz")}
+
+
+def test_what_was_unpacked_by_hand_comes_along(tmp_path: Path) -> None:
+    folder, target = tmp_path / "a", tmp_path / "b"
+    (folder / "Features" / "deep").mkdir(parents=True)
+    (folder / "Features.rar").write_bytes(b"Rar!")
+    (folder / "Features" / "deep" / "BoW.dat").write_text("1 2", encoding="utf-8")
+    target.mkdir()
+    copy_unpacked(folder / "Features.rar", target)
+    assert (target / "Features" / "deep" / "BoW.dat").read_text() == "1 2"
+    copy_unpacked(folder / "Features.npz", target)  # a file that is read has no such folder
+    (folder / "Features" / "link").symlink_to(tmp_path)
+    shutil.rmtree(target)
+    with pytest.raises(DataError, match="link is a symbolic link"):
+        copy_unpacked(folder / "Features.rar", target)
