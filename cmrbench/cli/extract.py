@@ -30,7 +30,8 @@ def extract_command(
     """Make a feature set out of a dataset's own texts and pictures.
 
     An extractor's parameters follow its name: --text tfidf:words=500:min_items=3. Vocabularies, topics and the like are
-    fitted on the training items only. The same command again goes on where a stopped one was.
+    fitted on the training items only. The same command again goes on where a stopped one was. What extractors there
+    are: cmrbench list extractors.
     """
     from cmrbench.cli.data.output import print_json
     from cmrbench.core.errors import UsageError
@@ -45,8 +46,13 @@ def extract_command(
             raise UsageError(f"--modality {pair}: expected NAME=EXTRACTOR, each modality once")
         extractors[key] = value
     job = Job(DatasetName.parse(name), extractors, feature_set, device, batch, shard, seed)
-    with _Bar() as bar:
-        made = extract_features(job, load_catalogue(datasets_file), bar.show)
+    catalogue = load_catalogue([str(f) for f in datasets_file])
+    try:
+        with _Bar() as bar:
+            made = extract_features(job, catalogue, bar.show, lambda message: typer.echo(message, err=True))
+    except KeyboardInterrupt:
+        typer.echo("interrupted: the same command goes on from the last shard that was saved", err=True)
+        raise typer.Exit(130) from None
     if as_json:
         print_json(
             {
@@ -61,7 +67,7 @@ def extract_command(
         )
         return
     dims = ", ".join(f"{m} {d}" for m, d in made.dims.items())
-    again = f", {made.resumed:,} of them by an earlier call" if made.resumed else ""
+    again = f", {made.resumed:,} of them by another call" if made.resumed else ""
     typer.echo(f"made {made.dataset}/{made.feature_set}: {dims}; {made.rows:,} items{again}, in {made.folder}")
     typer.echo(f"use it as: cmrbench run --datasets {made.dataset}/{made.feature_set} --methods ...")
 
@@ -71,19 +77,21 @@ class _Bar:
 
     def __enter__(self) -> _Bar:
         from rich.console import Console
+        from rich.markup import escape
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         err = Console(stderr=True)
         self.progress = Progress(*columns, console=err, disable=not err.is_terminal)
         self.tasks: dict[str, Any] = {}
+        self.escape = escape
         self.progress.start()
         return self
 
     def show(self, what: str, done: int, of: int) -> None:
         """Show how far a modality is."""
         if what not in self.tasks:
-            self.tasks[what] = self.progress.add_task(what, total=of)
+            self.tasks[what] = self.progress.add_task(self.escape(what), total=of)
         self.progress.update(self.tasks[what], completed=done)
 
     def __exit__(self, *error: object) -> None:

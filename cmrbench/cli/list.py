@@ -1,4 +1,4 @@
-"""`cmrbench list methods|datasets|transforms|suites|runs` and `cmrbench status`: what there is."""
+"""`cmrbench list methods|datasets|transforms|extractors|suites|runs` and `cmrbench status`: what there is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from cmrbench.cli.console import console
 from cmrbench.core.errors import UsageError
 
-app = typer.Typer(help="List methods, datasets, transforms, suites or runs.", no_args_is_help=True)
+app = typer.Typer(help="List methods, datasets, transforms, extractors, suites or runs.", no_args_is_help=True)
 _JSON = typer.Option(False, "--json", help="Print JSON on standard output.")
 _RESULTS = typer.Option(Path("results"), help="The results folder.")
 
@@ -90,6 +90,45 @@ def transforms_command(as_json: bool = _JSON) -> None:
         _print_json(rows)
         return
     _print_table(("transform", "what", "example"), [(r["name"], r["what"], f"wiki+{r['example']}") for r in rows])
+
+
+@app.command("extractors")
+def extractors_command(as_json: bool = _JSON) -> None:
+    """List what `cmrbench extract` can make features with."""
+    from cmrbench.data.extract import extractor_class, extractor_names
+
+    rows = []
+    for name in extractor_names():
+        cls = extractor_class(name)
+        rows.append(
+            {
+                "name": name,
+                "what": cls.extractor,
+                "takes": list(cls.takes),
+                "dims": cls.makes,
+                "normalisation": cls.normalisation,
+                "fitted": cls.fits,
+                "parameters": cls().parameters(),
+                "needs": list(cls.libraries),
+            }
+        )
+    if as_json:
+        _print_json(rows)
+        return
+    _print_table(
+        ("extractor", "takes", "dims", "parameters", "needs"),
+        [
+            (
+                r["name"],
+                " or ".join(r["takes"]),
+                r["dims"],
+                ", ".join(f"{k}={v}" for k, v in r["parameters"].items()),
+                ", ".join(n for n in r["needs"] if n not in ("torch", "scikit-learn")),
+            )
+            for r in rows
+        ],
+    )
+    typer.echo("install what they need with: pip install 'cmrbench[extract]'")
 
 
 @app.command("suites")

@@ -71,6 +71,11 @@ class LocalFeatureSet:
         """The splits that the files bring, as they were found when they were imported."""
         return tuple(self.provenance.get("splits", ()))
 
+    @property
+    def cut_as(self) -> str:
+        """The dataset's split that extracted features were cut by; empty for files of unknown splits."""
+        return str(self.provenance.get("of", {}).get("split", ""))
+
     def own_split(self) -> NamedSplit | None:
         """The split that the files bring."""
         from cmrbench.data.catalogue import NamedSplit

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cmrbench.core.errors import DataError, DatasetMissingError, UnknownNameError
+from cmrbench.core.errors import DataError, DatasetMissingError, UnknownNameError, UsageError
 from cmrbench.core.names import DatasetName
 from cmrbench.data.local import local_feature_sets, read_local
 from cmrbench.data.sources import Located, find_variant, locate, missing_message, source_folder
@@ -54,6 +54,8 @@ class Resolved:
     located: Located
     lists: Path | None = None
     brought: tuple[str, ...] | None = None
+    cut_as: str = ""
+    """The dataset's split that `brought` is, where features were extracted in it."""
 
     @property
     def builder(self) -> str:
@@ -80,7 +82,8 @@ class Resolved:
     def protocols(self) -> tuple[Protocol, ...]:
         """The protocols that measure this split; of a split that a file brings, those that it has the items for."""
         if self.brought is not None:
-            return tuple(p.protocol() for p in self.entry.protocols if {*p.query, *p.gallery} <= {*self.brought})
+            able = [p for p in self.entry.protocols if {*p.query, *p.gallery} <= {*self.brought}]
+            return tuple(p.protocol() for p in able if not (p.splits and self.cut_as) or self.cut_as in p.splits)
         return tuple(p.protocol() for p in self.entry.protocols if not p.splits or self.split_name in p.splits)
 
     @property
@@ -106,6 +109,7 @@ def resolve(name: DatasetName, catalogue: Catalogue) -> Resolved:
     entry = catalogue.entry(registered)
     local = local_feature_sets(registered)
     brought: tuple[str, ...] | None = None
+    cut_as = ""
     chosen = name.feature_set or entry.default_feature_set
     if chosen in entry.feature_sets:
         feature_set, own_split = entry.feature_sets[chosen], None
@@ -119,6 +123,7 @@ def resolve(name: DatasetName, catalogue: Catalogue) -> Resolved:
     elif chosen in local:
         stored = read_local(local[chosen])
         feature_set, own_split, brought = stored.feature_set(), stored.own_split(), stored.brought
+        cut_as = "" if name.split else stored.cut_as
         located = Located(local[chosen], "", dict(stored.files), registered=False)
     elif name.feature_set is None:
         raise DatasetMissingError(missing_message(registered, entry, source_folder(catalogue, registered)))
@@ -128,7 +133,7 @@ def resolve(name: DatasetName, catalogue: Catalogue) -> Resolved:
     default = split_name == (entry.default_split if own_split is None else "")
     if split_name != "":
         brought = None if split_name in entry.splits or lists is None else _frozen_parts(lists)
-    return Resolved(registered, entry, chosen, feature_set, split_name, split, default, located, lists, brought)
+    return Resolved(registered, entry, chosen, feature_set, split_name, split, default, located, lists, brought, cut_as)
 
 
 def resolve_files(name: str, feature_set: str, located: Located, catalogue: Catalogue) -> Resolved:
@@ -145,7 +150,7 @@ def resolve_local(name: str, feature_set: str, folder: Path, catalogue: Catalogu
     located = Located(folder, "", dict(stored.files), registered=False)
     entry = catalogue.entry(name)
     spec, brought = stored.feature_set(), stored.brought if stored.split is not None else None
-    return Resolved(name, entry, feature_set, spec, split_name, split, True, located, lists, brought)
+    return Resolved(name, entry, feature_set, spec, split_name, split, True, located, lists, brought, stored.cut_as)
 
 
 def _split(
@@ -155,6 +160,11 @@ def _split(
     if asked is None and own is not None:
         return "", own, None
     chosen = asked or entry.default_split
+    if own is not None and chosen in entry.splits:
+        raise UsageError(
+            f"this feature set of {name} brings its own split, so that it cannot be cut by {chosen!r}: leave out "
+            f":{chosen}, or make one for that split (cmrbench extract {name}:{chosen} ..., cmrbench data import)"
+        )
     if chosen in entry.splits:
         split = entry.splits[chosen]
         scheme: Any = split.scheme
@@ -163,7 +173,7 @@ def _split(
 
     frozen = frozen_splits(name)
     if chosen not in frozen:
-        raise UnknownNameError(f"split of {name}", chosen, [*entry.splits, *frozen])
+        raise UnknownNameError(f"split of {name}", chosen, [*(entry.splits if own is None else ()), *frozen])
     split, folder = frozen[chosen]
     return chosen, split, folder
 

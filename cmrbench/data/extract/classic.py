@@ -27,6 +27,8 @@ class Hog(Extractor):
 
     takes = ("picture",)
     extra = "extract"
+    libraries = ("scikit-image", "pillow")
+    makes = "36 a block + 1"
     extractor = "HOG of the grey picture, 9 orientations, 2x2 blocks"
     normalisation = "L2-Hys a block"
 
@@ -36,7 +38,7 @@ class Hog(Extractor):
 
     def open(self, device: str, takes: str) -> str:
         """Check the sizes."""
-        if not 2 <= self.cell <= self.pixels // 2 <= 512:
+        if not 1 <= self.cell <= self.pixels // 2 <= 512:
             raise UsageError(f"hog: pixels must hold 2 or more cells, got pixels={self.pixels}, cell={self.cell}")
         needs(self.extra, "skimage.feature")
         return ""
@@ -63,6 +65,8 @@ class Colour(Extractor):
 
     takes = ("picture",)
     extra = "extract"
+    libraries = ("pillow",)
+    makes = "hues x saturations x values"
     extractor = "HSV histogram of all pixels"
     normalisation = "rows sum to 1"
 
@@ -70,6 +74,14 @@ class Colour(Extractor):
         self.hues = hues
         self.saturations = saturations
         self.values = values
+
+    def open(self, device: str, takes: str) -> str:
+        """Check the numbers of bins."""
+        needs(self.extra, "PIL.Image")
+        bins = (self.hues, self.saturations, self.values)
+        if max(bins) > 256 or self.hues * self.saturations * self.values > 1 << 16:
+            raise UsageError(f"colour: at most 256 bins each and 65,536 in all, got {' x '.join(map(str, bins))}")
+        return ""
 
     def __call__(self, inputs: Sequence[Any]) -> np.ndarray:
         """Shares of pixels (n, hues * saturations * values)."""

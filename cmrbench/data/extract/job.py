@@ -6,31 +6,34 @@ values depend on, so that a second call goes on where the first one stopped, and
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cmrbench.core.errors import DataError, UsageError
+from cmrbench.core.errors import DataError, UnknownNameError, UsageError
 from cmrbench.core.hashing import derive_seed, digest
 from cmrbench.core.names import DatasetName
 from cmrbench.data.cache import cache_root, explained
-from cmrbench.data.extract.extractor import Extractor, make_extractor
-from cmrbench.data.extract.shards import Shards, fill, remove_stale
+from cmrbench.data.extract.extractor import VERSION, Extractor, make_extractor, parse_extractor
+from cmrbench.data.extract.inputs import Files, Inputs, input_kind
+from cmrbench.data.extract.shards import Shards, remove_stale
 
 if TYPE_CHECKING:
     from cmrbench.core.dataset import Dataset
-    from cmrbench.core.items import Items
-    from cmrbench.data.archives import SourceTree
     from cmrbench.data.catalogue import Catalogue
+    from cmrbench.data.resolve import Resolved
 
-SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".aiff")
 Progress = Callable[[str, int, int], None]
 """``progress(what, rows done, rows in all)``."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Job:
     batch, shard : int
         Inputs a call of the extractor, and rows that are lost at most when the job is stopped.
     seed : int
+        For extractors that are fitted.
     """
 
     dataset: DatasetName
@@ -68,6 +72,29 @@ class Job:
         split = f"-{self.dataset.split}" if self.dataset.split else ""
         return self.feature_set or f"{made}{split}"
 
+    def check(self) -> None:
+        """Refuse what is wrong whatever the dataset is.
+
+        Raises
+        ------
+        UsageError
+        """
+        if self.dataset.transforms:
+            raise UsageError(
+                f"features are extracted of the data as registered, not of {self.dataset}; leave out the +..."
+            )
+        if self.batch < 1 or self.shard < 1:
+            raise UsageError(f"batch and shard must be at least 1, got {self.batch} and {self.shard}")
+        if not _DEVICE.fullmatch(self.device):
+            raise UsageError(f"unknown device {self.device!r}; expected auto, cpu, cuda or cuda:NUMBER")
+        for typed in self.extractors.values():
+            parse_extractor(typed)
+        if not _NAME.fullmatch(self.name):
+            raise UsageError(
+                f"{self.name!r} is no name of a feature set: small letters, digits, '.', '_' and '-', at most 64; "
+                "name it with --as"
+            )
+
 
 @dataclass(frozen=True)
 class Extracted:
@@ -79,7 +106,7 @@ class Extracted:
     folder : Path
     dims : mapping of modality to int
     weights : mapping of modality to str
-        SHA-256 of the network's weights, or ``""``.
+        SHA-256 of the network's weights, where there are any.
     rows, resumed : int
         Rows in all, and those that an earlier call had made.
     """
@@ -90,15 +117,56 @@ class Extracted:
     dims: dict[str, int]
     weights: dict[str, str]
     rows: int = 0
-    resumed: int = field(default=0)
+    resumed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """One modality: its extractor, opened, and its inputs by split."""
+
+    typed: str
+    extractor: Extractor
+    weights: str
+    inputs: Mapping[str, Inputs]
+    files: Files | None
+
+    @property
+    def name(self) -> str:
+        """The extractor's name."""
+        return self.typed.partition(":")[0]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The extractor's parameters; of a file, only its name: its content is in the weights' hash."""
+        return {k: Path(v).name if k == "file" else v for k, v in self.extractor.parameters().items()}
+
+    @property
+    def key(self) -> list[Any]:
+        """All of it that its values depend on, the contents of the inputs apart."""
+        one, train = self.extractor, self.inputs["train"]
+        fitted_on = train.digest(0, len(train), 1024) if one.fits else ""
+        device = one.device_.partition(":")[0]
+        return [self.name, self.parameters, self.weights, one.versions(), device, fitted_on]
 
 
 def extract_features(
-    job: Job, catalogue: Catalogue | None = None, progress: Progress = lambda what, done, of: None
+    job: Job,
+    catalogue: Catalogue | None = None,
+    progress: Progress = lambda what, done, of: None,
+    waiting: Callable[[str], None] = lambda message: None,
 ) -> Extracted:
     """Describe every item of a dataset, and keep the result as a local feature set ``NAME/FEATURE_SET``.
 
     What is fitted (a vocabulary, topics) is fitted on the split ``train`` alone.
+
+    Parameters
+    ----------
+    job : Job
+    catalogue : Catalogue, optional
+    progress : callable
+        Told of rows as they are done.
+    waiting : callable
+        Told if another process makes the same shards, before it is waited for.
 
     Raises
     ------
@@ -108,183 +176,144 @@ def extract_features(
         If the dataset has no texts or pictures, or one of them cannot be read.
     """
     from cmrbench.data.archives import SourceTree
+    from cmrbench.data.extract.record import Assembly, assemble
     from cmrbench.data.load import load_dataset
-    from cmrbench.data.local import local_feature_sets
     from cmrbench.data.resolve import resolve
 
     if catalogue is None:
         from cmrbench.data.catalogue import load_catalogue
 
         catalogue = load_catalogue()
-    if job.dataset.transforms:
-        raise UsageError(f"features are extracted of the data as registered, not of {job.dataset}; leave out the +...")
-    if job.batch < 1 or job.shard < 1:
-        raise UsageError(f"batch and shard must be at least 1, got {job.batch} and {job.shard}")
-    dataset = load_dataset(job.dataset, catalogue=catalogue)
+    job.check()
+    if catalogue.entry(job.dataset.dataset).builder == "synthetic":
+        raise UsageError(f"{job.dataset.dataset} is made as features; there is nothing to extract them of")
     resolved = resolve(job.dataset, catalogue)
-    _check_modalities(job, dataset)
-    if job.name in resolved.entry.feature_sets or job.name in local_feature_sets(resolved.name):
-        raise UsageError(f"dataset {resolved.name!r} has a feature set {job.name!r} already; choose another with --as")
-    described = {m: _Described.of(job, dataset, m) for m in job.extractors}
-    key = digest([dataset.fingerprint, {m: d.key for m, d in described.items()}, job.seed, job.shard])
-    work = cache_root() / "extracting" / f"{resolved.name}-{key}"
-    with explained(work, "extract features"):
-        work.mkdir(parents=True, exist_ok=True)
-        remove_stale(work.parent)
-    resumed = 0
-    files = sorted(p.name for p in resolved.located.folder.iterdir() if p.is_file())
-    with SourceTree(resolved.located.folder, files) as tree:
-        for modality, one in described.items():
-            resumed += _one_modality(job, dataset, modality, one, _Inputs(tree, work), progress)
-    extracted = _assemble(job, dataset, resolved.name, described, work)
-    shutil.rmtree(work, ignore_errors=True)
-    rows = sum(dataset.sizes[s][m] for s in dataset.sizes for m in described)
-    return Extracted(*extracted, rows=rows, resumed=resumed)
+    _check_modalities(job, resolved.name, list(resolved.feature_set.modalities))
+    _check_name(job, resolved)
+    dataset = load_dataset(job.dataset, catalogue=catalogue)
+    takes = {m: input_kind(dataset, m) for m in job.extractors}
+    extractors = {m: make_extractor(typed, takes[m]) for m, typed in job.extractors.items()}
+    weights = {m: one.open(job.device, takes[m]) for m, one in extractors.items()}
+    listed = sorted(p.name for p in resolved.located.folder.iterdir() if p.is_file())
+    with SourceTree(resolved.located.folder, listed) as tree:
+        described = {}
+        for modality, typed in job.extractors.items():
+            files = None if takes[modality] == "text" else Files(tree)
+            inputs = {s: Inputs.of(dataset, s, modality, files) for s in dataset.sizes}
+            described[modality] = Described(typed, extractors[modality], weights[modality], inputs, files)
+        key = digest([VERSION, dataset.fingerprint, {m: d.key for m, d in described.items()}, job.seed, job.shard])
+        with _work_folder(f"{resolved.name}-{key}", waiting) as work:
+            done = _made_meanwhile(job, resolved.name, key)
+            if done is not None:
+                return done
+            rows, resumed, shards = 0, 0, {}
+            for modality, one in described.items():
+                for split, mine in one.inputs.items():
+                    if one.files is not None:
+                        where = f"{dataset.name}: {modality} items of {split}"
+                        one.files.expect(mine.values, where, work / f"{modality}.files")
+                    shards[modality, split] = Shards(work / f"{modality}.{split}", mine, job.shard)
+                    rows += len(mine)
+            for modality, one in described.items():
+                own = {split: pieces for (m, split), pieces in shards.items() if m == modality}
+                resumed += _one_modality(job, dataset, modality, one, own, progress)
+            assemble(Assembly(job, key, resolved, dataset, described), shards, catalogue)
+            shutil.rmtree(work, ignore_errors=True)
+    return _extracted(job.name, resolved.name, rows, resumed)
 
 
-def _check_modalities(job: Job, dataset: Dataset) -> None:
-    absent = [m for m in dataset.modalities if m not in job.extractors]
-    unknown = [m for m in job.extractors if m not in dataset.modalities]
+def _check_modalities(job: Job, dataset: str, known: Sequence[str]) -> None:
+    unknown = [m for m in job.extractors if m not in known]
     if unknown:
-        raise UsageError(f"{dataset.name} has no modality {unknown[0]!r}; it has {', '.join(dataset.modalities)}")
-    if len(job.extractors) < 2:
-        raise UsageError(f"name an extractor for two modalities or more of {', '.join(dataset.modalities)}: {absent}")
-
-
-@dataclass(frozen=True, eq=False)
-class _Described:
-    """One modality's extractor, opened."""
-
-    extractor: Extractor
-    takes: str
-    typed: str
-    weights: str
-
-    @classmethod
-    def of(cls, job: Job, dataset: Dataset, modality: str) -> _Described:
-        typed = job.extractors[modality]
-        takes = _input_kind(dataset, modality)
-        extractor = make_extractor(typed, takes)
-        return cls(extractor, takes, typed, extractor.open(job.device, takes))
-
-    @property
-    def key(self) -> list[Any]:
-        """All of it that the values depend on."""
-        name = self.typed.partition(":")[0]
-        return [name, self.extractor.parameters(), self.weights]
-
-    def specification(self, width: int) -> dict[str, Any]:
-        """As the catalogue describes a modality."""
-        settings = ", ".join(f"{k}={v}" for k, v in self.extractor.parameters().items() if v != "")
-        return {
-            "kind": "vector",
-            "dims": width,
-            "extractor": f"{self.extractor.extractor} ({settings})" if settings else self.extractor.extractor,
-            "layer": self.extractor.layer,
-            "normalisation": self.extractor.normalisation,
-        }
-
-
-def _input_kind(dataset: Dataset, modality: str) -> str:
-    if dataset.texts("train", modality) is not None:
-        return "text"
-    pictures = dataset.pictures("train", modality)
-    if not pictures:
-        raise DataError(
-            f"{dataset.name}/{dataset.feature_set}: {modality} has neither texts nor files on this machine to make "
-            "features of; choose a feature set that has (cmrbench data info)"
+        raise UnknownNameError(
+            f"modality of {dataset}", unknown[0], known, "(name others with --modality NAME=EXTRACTOR)"
         )
-    return "sound" if pictures[0].lower().endswith(SOUNDS) else "picture"
+    if len(job.extractors) < 2:
+        left = [m for m in known if m not in job.extractors]
+        raise UsageError(
+            f"a feature set has two modalities or more: name extractors for two of {', '.join(known)}; "
+            f"there is none for {', '.join(left)}"
+        )
 
 
-@dataclass(frozen=True, eq=False)
-class _Inputs:
-    tree: SourceTree
-    work: Path
+def _check_name(job: Job, resolved: Resolved) -> None:
+    """Refuse a name that is taken, before anything is computed."""
+    from cmrbench.data.local import local_feature_sets
 
-    def of(self, dataset: Dataset, split: str, modality: str, takes: str) -> Callable[[int, int], Sequence[Any]]:
-        """What is to be described, by rows."""
-        from cmrbench.data.pictures import read_picture
+    final = cache_root() / "features" / resolved.name / job.name
+    if job.name in resolved.entry.feature_sets or job.name in local_feature_sets(resolved.name) or final.exists():
+        raise UsageError(f"dataset {resolved.name!r} has a feature set {job.name!r} already; choose another with --as")
 
-        if takes == "text":
-            texts = dataset.texts(split, modality) or []
-            return lambda start, stop: texts[start:stop]
-        names = dataset.pictures(split, modality) or []
-        return lambda start, stop: [read_picture(self.tree, name) for name in names[start:stop]]
+
+@contextmanager
+def _work_folder(name: str, waiting: Callable[[str], None]) -> Iterator[Path]:
+    """The folder of a job's shards, for one process at a time."""
+    from filelock import FileLock, Timeout
+
+    folder = cache_root() / "extracting" / name
+    with explained(folder, "extract features"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        remove_stale(folder.parent)
+        lock = FileLock(folder.parent / f".{name}.lock")  # beside the folder, which is deleted in the end
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            waiting("another process makes these features; waiting for it")
+            lock.acquire()
+    try:
+        with explained(folder, "extract features"):
+            folder.mkdir(exist_ok=True)
+        yield folder
+    finally:
+        lock.release()
+
+
+def _made_meanwhile(job: Job, dataset: str, key: str) -> Extracted | None:
+    """The result, if another process has made the very same while this one waited for it."""
+    from cmrbench.data.local import local_feature_sets, read_local
+
+    folder = local_feature_sets(dataset).get(job.name)
+    if folder is None or read_local(folder).provenance.get("key") != key:
+        return None
+    shutil.rmtree(cache_root() / "extracting" / f"{dataset}-{key}", ignore_errors=True)
+    rows = int(read_local(folder).provenance["rows"])
+    return _extracted(job.name, dataset, rows, rows)
+
+
+def _extracted(feature_set: str, dataset: str, rows: int, resumed: int) -> Extracted:
+    from cmrbench.data.local import local_feature_sets, read_local
+
+    folder = local_feature_sets(dataset)[feature_set]
+    stored = read_local(folder)
+    dims = {m: int(spec["dims"]) for m, spec in stored.modalities.items()}
+    return Extracted(dataset, feature_set, folder, dims, dict(stored.provenance["weights_sha256"]), rows, resumed)
 
 
 def _one_modality(
-    job: Job, dataset: Dataset, modality: str, one: _Described, inputs: _Inputs, progress: Progress
+    job: Job, dataset: Dataset, modality: str, one: Described, shards: Mapping[str, Shards], progress: Progress
 ) -> int:
     """Make the missing shards of one modality; the number of rows that were there."""
-    total = sum(dataset.sizes[s][modality] for s in dataset.sizes)
-    shards = {s: Shards(inputs.work / f"{modality}.{s}", dataset.sizes[s][modality], job.shard) for s in dataset.sizes}
+    total = sum(map(len, one.inputs.values()))
     done = 0
+    fitted = not one.extractor.fits
 
     def advance(rows: int) -> None:
         nonlocal done
         done += rows
         progress(f"{modality}: {one.typed}", done, total)
 
-    if one.extractor.fits and any(s.missing() for s in shards.values()):
-        own = inputs.of(dataset, "train", modality, one.takes)
-        one.extractor.fit(own(0, dataset.sizes["train"][modality]), derive_seed("extract", modality, job.seed))
+    def describe(inputs: Sequence[Any]) -> np.ndarray:
+        nonlocal fitted
+        if not fitted:  # not before a shard is missing
+            train = one.inputs["train"]
+            one.extractor.fit(train.read(0, len(train)), derive_seed("extract", modality, job.seed))
+            fitted = True
+        return one.extractor(inputs)
+
     resumed = 0
     for split, pieces in shards.items():
-        own = inputs.of(dataset, split, modality, one.takes)
         try:
-            resumed += fill(pieces, own, one.extractor, job.batch, advance)
+            resumed += pieces.fill(describe, job.batch, advance)
         except DataError as error:
-            raise DataError(f"{dataset.name}: {modality} items of {split}: {error}") from None
+            raise DataError(f"{dataset.name}: {modality} of {split}: {error}") from None
     return resumed
-
-
-def _assemble(
-    job: Job, dataset: Dataset, name: str, described: Mapping[str, _Described], work: Path
-) -> tuple[str, str, Path, dict[str, int], dict[str, str]]:
-    """Write the local feature set: one array a role and split, and the record."""
-    from cmrbench.data.local import LocalFeatureSet, new_local_feature_set, save_record
-
-    weights = {m: one.weights for m, one in described.items() if one.weights}
-    dims: dict[str, int] = {}
-    mapping: dict[str, str] = {}
-    with new_local_feature_set(name, job.name) as folder:
-        for split in dataset.sizes:
-            part = dataset.part(split)
-            for modality in described:
-                role = f"{modality}_{split}"
-                shards = Shards(work / f"{modality}.{split}", dataset.sizes[split][modality], job.shard)
-                dims[modality] = shards.assemble(folder / f"{role}.npy")
-                mapping[role] = role
-                for role, values in _companions(part[modality], split):
-                    np.save(folder / f"{role}.npy", values, allow_pickle=False)
-                    mapping[role] = role
-        if dataset.classes:
-            np.save(folder / "class_names.npy", np.array(dataset.classes, np.str_), allow_pickle=False)
-            mapping["class_names"] = "class_names"
-        local = LocalFeatureSet(
-            builder="mapped",
-            options={"mapping": mapping},
-            modalities={m: one.specification(dims[m]) for m, one in described.items()},
-            summary=f"extracted of {dataset.name}/{dataset.feature_set}",
-            provenance={
-                "made_by": "cmrbench extract",
-                "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                "of": {"dataset": dataset.name, "feature_set": dataset.feature_set, "fingerprint": dataset.fingerprint},
-                "extractors": dict(job.extractors),
-                "weights_sha256": weights,
-                "seed": job.seed,
-                "fitted_on": "train",
-            },
-            split={"kind": "source"},
-        )
-        save_record(local, folder)
-    return name, job.name, cache_root() / "features" / name / job.name, dims, weights
-
-
-def _companions(items: Items, split: str) -> list[tuple[str, np.ndarray]]:
-    """Ids, instances and labels of the items, by role."""
-    found = [(f"{items.modality}_ids_{split}", items.ids), (f"{items.modality}_instances_{split}", items.instances)]
-    if items.labels is not None:
-        found.append((f"{items.modality}_label_{split}", items.labels))
-    return found

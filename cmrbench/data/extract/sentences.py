@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from cmrbench.data.extract.extractor import Extractor, needs
-from cmrbench.data.extract.weights import choose_device, weights_digest
+from cmrbench.data.extract.weights import choose_device, exactly, from_hub, weights_digest
 
 
 class SentenceBert(Extractor):
     """A sentence encoder (Reimers, Gurevych, EMNLP 2019).
+
+    Texts are cut after as many tokens as the model reads.
 
     Parameters
     ----------
@@ -22,6 +24,8 @@ class SentenceBert(Extractor):
 
     takes = ("text",)
     extra = "extract"
+    libraries = ("torch", "sentence-transformers")
+    makes = "the model's"
     extractor = "sentence-transformers encoder"
     normalisation = "unit length"
 
@@ -31,10 +35,15 @@ class SentenceBert(Extractor):
     def open(self, device: str, takes: str) -> str:
         """Load the encoder."""
         library = needs(self.extra, "sentence_transformers")
-        self.network_ = library.SentenceTransformer(self.model, device=choose_device(device))
+        self.device_ = choose_device(device)
+        with from_hub(f"the sentence encoder {self.model}", "check the name, or give a folder with model=PATH"):
+            self.network_ = library.SentenceTransformer(self.model, device=self.device_)
         return weights_digest(self.network_)
 
     def __call__(self, inputs: Sequence[Any]) -> np.ndarray:
         """Unit vectors (n, d)."""
-        found = self.network_.encode(list(inputs), normalize_embeddings=True, show_progress_bar=False)
+        with exactly():
+            found = self.network_.encode(
+                list(inputs), batch_size=len(inputs), normalize_embeddings=True, show_progress_bar=False
+            )
         return np.asarray(found, np.float32)

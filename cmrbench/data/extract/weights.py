@@ -1,11 +1,13 @@
-"""Weights of networks: their hash, and weights from a file of the user."""
+"""Weights of networks: their hash, weights from a file of the user, and where and how exactly a network runs."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from cmrbench.core.errors import DataError
+from cmrbench.core.errors import DataError, UsageError
 
 
 def weights_digest(module: Any) -> str:
@@ -26,21 +28,80 @@ def load_weights(module: Any, path: str) -> None:
     Raises
     ------
     DataError
-        If the file is no state dict of this network.
+        If the file is no state dict, or not one of this network.
     """
     import torch
 
     try:
-        module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise DataError(f"weights file {path} cannot be read: {error.strerror or error}") from None
-    except Exception as error:  # torch and pickle raise whatever a damaged file leads them to
-        first = " ".join(str(error).split())[:300]
-        raise DataError(f"weights file {path} does not fit {type(module).__name__}: {first}") from None
+    except Exception:  # torch and pickle raise whatever a damaged or hostile file leads them to
+        raise DataError(
+            f"weights file {path} is not read: expected nothing but tensors, as torch.save(model.state_dict(), ...) "
+            "writes them; found something else, which could run code"
+        ) from None
+    if not isinstance(state, dict) or not state or not all(isinstance(t, torch.Tensor) for t in state.values()):
+        raise DataError(f"weights file {path} holds no state dict: expected tensors by name; save model.state_dict()")
+    own = module.state_dict()
+    wrong = [
+        *(f"{k} is missing" for k in own.keys() - state.keys()),
+        *(f"{k} is not known" for k in state.keys() - own.keys()),
+        *(
+            f"{k} has the shape {tuple(state[k].shape)}, expected {tuple(own[k].shape)}"
+            for k in own.keys() & state.keys()
+            if own[k].shape != state[k].shape
+        ),
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 1:,} more differences" if len(wrong) > 1 else ""
+        raise DataError(f"weights file {path} is not of {type(module).__name__}: {min(wrong)}{more}")
+    module.load_state_dict(state)
+
+
+@contextmanager
+def from_hub(what: str, remedy: str) -> Iterator[None]:
+    """Turn what a hub or a library makes of a failed download into one sentence.
+
+    Raises
+    ------
+    DataError
+    """
+    from cmrbench.core.errors import CmrbenchError
+
+    try:
+        yield
+    except CmrbenchError:
+        raise
+    except Exception as error:  # every hub's client has errors of its own
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:300].rstrip(".")
+        raise DataError(f"cannot load {what} ({why}); {remedy}") from None
 
 
 def choose_device(asked: str) -> str:
-    """``auto``: the first CUDA device if there is one, else the CPU."""
+    """``auto``: the first CUDA device if there is one, else the CPU.
+
+    Raises
+    ------
+    UsageError
+        If there is no such device.
+    """
     import torch
 
-    return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if asked == "auto":
+        return "cuda" if there else "cpu"
+    number = int(asked.partition(":")[2] or 0)
+    if asked != "cpu" and number >= there:
+        raise UsageError(f"there is no device {asked}: torch sees {there} CUDA devices; use --device cpu")
+    return asked
+
+
+@contextmanager
+def exactly() -> Iterator[None]:
+    """Inference in full float32 on CUDA, too, whose convolutions would be rounded to 10 bits of mantissa."""
+    import torch
+
+    flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    with torch.inference_mode(), flags:
+        yield

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cmrbench.core.errors import DataError, UsageError
+from cmrbench.core.errors import DataError
 from cmrbench.data.extract.extractor import Extractor
 
 TOKENS = r"(?u)\b\w\w+\b"
@@ -32,6 +32,8 @@ class BagOfWords(Extractor):
 
     takes = ("text",)
     fits = True
+    libraries = ("scikit-learn",)
+    makes = "words + 1"
     extractor = "bag of the most frequent training words"
 
     def __init__(self, words: int = 2000, min_items: int = 2, counts: bool = False) -> None:
@@ -43,8 +45,6 @@ class BagOfWords(Extractor):
         """Choose the vocabulary."""
         from sklearn.feature_extraction.text import CountVectorizer
 
-        if self.words < 1 or self.min_items < 1:
-            raise UsageError(f"words and min_items must be at least 1, got {self.words} and {self.min_items}")
         counter = CountVectorizer(token_pattern=TOKENS, binary=True)
         try:
             occurs = counter.fit_transform(inputs)
@@ -101,6 +101,8 @@ class TfIdf(BagOfWords):
 class LatentDirichlet(BagOfWords):
     """Proportions of topics (Blei, Ng, Jordan, JMLR 2003), by scikit-learn's variational inference.
 
+    A text without any of the words has all topics alike.
+
     Parameters
     ----------
     topics : int
@@ -110,6 +112,7 @@ class LatentDirichlet(BagOfWords):
         Passes over the training texts.
     """
 
+    makes = "topics"
     extractor = "LDA topic proportions, variational inference"
     normalisation = "rows sum to 1"
 
