@@ -193,7 +193,6 @@ def test_protocols_are_those_that_the_split_has_items_for(tmp_path: Path) -> Non
     assert [p.name for p in dataset.protocols] == ["query-gallery", "query-database", "test"]
     import_dataset("hashing", mat(tmp_path / "b.mat"), wanted=Wanted(feature_set="two"))
     assert [p.name for p in load_dataset("hashing/two").protocols] == ["test"]
-    assert [p.name for p in load_dataset("hashing/two:drawn").protocols] == ["query-gallery", "query-database"]
     with pytest.raises(DataError, match=r"has the splits train, val, query, by which no protocol of strict can be"):
         import_dataset("strict", tmp_path / "b.mat")
 
