@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
 from cmrbench.core.citation import Citation, bibliography
+from cmrbench.core.items import Items
 from cmrbench.data import builders, load_catalogue
 from cmrbench.data.catalogue import Entry
-from cmrbench.data.schemes import assign  # noqa: F401 - every scheme below is one that it knows
+from cmrbench.data.schemes import assign
 from cmrbench.metrics import Metric
 
 CATALOGUE = load_catalogue()
@@ -195,3 +197,68 @@ def test_classes_are_as_many_as_their_names() -> None:
         if entry.labels and entry.labels.names:
             assert len(entry.labels.names) == entry.labels.classes
             assert len(set(entry.labels.names)) == entry.labels.classes
+
+
+def stand_in(
+    n: int, classes: int, prefix: str = "x", modalities: tuple[str, ...] = ("image", "text")
+) -> dict[str, Items]:
+    """Items of a dataset's size; the classes are unequal and overlap where `classes` does not divide n."""
+    rng = np.random.default_rng(0)
+    labels = np.zeros((n, classes), np.uint8)
+    labels[np.arange(n), np.arange(n) % classes] = 1
+    if n % classes:
+        labels |= rng.random((n, classes)) < np.linspace(0.4, 0.02, classes)
+    ids = np.array([f"{prefix}{k}" for k in range(n)])
+    return {m: Items(m, np.empty((n, 0), np.float32), ids, ids, labels) for m in modalities}
+
+
+PROMISED = {
+    "pascal:lcm": (1000, 20, 200, 720, 80, 0),
+    "nuswide10k:drcl": (10_000, 10, 1000, 8000, 1000, 0),
+    "nuswide10k:lcm": (10_000, 10, 2000, 7200, 800, 0),
+    "mirflickr:dcmh": (20_015, 24, 2000, 9500, 500, 8015),
+    "mirflickr:djsrh": (20_015, 24, 2000, 4750, 250, 13_015),
+    "mirflickr:bmc-sdnu": (20_015, 24, 2243, 4750, 250, 12_772),
+    "mirflickr:batch": (20_015, 24, 2000, 17_515, 500, 0),
+    "mirflickr:ucch": (20_015, 24, 2000, 17_515, 500, 0),
+    "mirflickr:lcm": (20_015, 24, 2000, 16_656, 1359, 0),
+    "mirflickr-24581:dchmt": (24_581, 24, 5000, 9500, 500, 9581),
+    "nuswide:dcmh": (195_834, 21, 2100, 10_000, 500, 183_234),
+    "nuswide:bmc-sdnu": (195_834, 21, 2085, 20_500, 500, 172_749),
+    "nuswide-tc10:djsrh": (186_577, 10, 2000, 4500, 500, 179_577),
+    "nuswide-tc10:batch": (186_577, 10, 2000, 9500, 500, 174_577),
+    "mscoco:ssah": (122_218, 80, 5000, 9500, 500, 107_218),
+    "mscoco:lcm": (122_218, 80, 2000, 118_718, 1500, 0),
+    "iaprtc12:dcmh": (19_999, 255, 2000, 9500, 500, 7999),
+    "wiki:lcm": (2866, 10, 462, 1942, 215, 0),
+    "xmedianet:lcm": (40_000, 200, 4000, 28_800, 3200, 0),
+}
+"""Items, classes, and the queries, training, validation and gallery items that the split's summary promises."""
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_draws_give_the_promised_sizes(name: str) -> None:
+    dataset, _, split = name.partition(":")
+    n, classes, *sizes = PROMISED[name]
+    items = stand_in(n, classes)
+    if dataset == "xmedianet":  # media without partners are drawn by the same shares
+        items |= stand_in(10_000, classes, "a", ("audio",))
+    made = assign(CATALOGUE.entry(dataset).splits[split].scheme, items)
+    assert [int((made["image"] == part).sum()) for part in ("query", "train", "val", "gallery")] == sizes
+    if dataset == "xmedianet":
+        assert (made["audio"] == "query").sum() == 1000
+
+
+def test_class_names_are_those_of_the_builders() -> None:
+    from cmrbench.data.builders import nuswide, pascal_sentence
+
+    known = {
+        "nuswide": nuswide.CONCEPTS_21,
+        "nuswide-tc10": nuswide.CONCEPTS_10,
+        "nuswide10k": nuswide.CONCEPTS_10K,
+        "pascal": pascal_sentence.CLASSES,
+    }
+    for name, classes in known.items():
+        labels = CATALOGUE.entry(name).labels
+        assert labels is not None
+        assert tuple(labels.names or ()) == tuple(classes)
