@@ -70,7 +70,12 @@ def describe(catalogue: Catalogue, name: str) -> dict[str, Any]:
         "problems": entry.problems,
         "default_split": entry.default_split,
         "schemes": {
-            n: {"summary": split.summary, "used_by": split.used_by, "scheme": split.scheme.model_dump()}
+            n: {
+                "summary": split.summary,
+                "used_by": split.used_by,
+                "scheme": split.scheme.model_dump(),
+                "shown": str(split.scheme),
+            }
             for n, split in entry.splits.items()
         },
         "local_feature_sets": {n: str(folder) for n, folder in local_feature_sets(name).items()},

@@ -26,8 +26,6 @@ RECORD = "split.json"
 FORMAT = 1
 MAX_LIST_BYTES = 256 << 20
 _FILE = re.compile(r"(?P<split>[a-z]+)(\.(?P<modality>[a-z0-9][a-z0-9_.-]*))?\.txt")
-_DEFAULTS = {"val_from": "train", "val_rule": "hash", "each_by": "first", "first_class": 1}
-"""What a summary leaves out."""
 _KEYS = ("format", "dataset", "split", "feature_set", "scheme", "created", "sources", "sizes", "files")
 
 
@@ -71,12 +69,11 @@ def summary(record: Mapping[str, Any]) -> str:
     scheme = record["scheme"]
     if "from" in scheme:
         return f"brought from {scheme['from']} on {record['created'][:10]}"
-    told = ", ".join(
-        k if v is True else f"{k} {v}"
-        for k, v in scheme.items()
-        if k != "kind" and v is not None and v is not False and _DEFAULTS.get(k) != v
-    )
-    return f"{scheme['kind']}: {told or 'as the source says'}; frozen on {record['created'][:10]}"
+    from pydantic import TypeAdapter
+
+    from cmrbench.data.scheme_models import Scheme
+
+    return f"{TypeAdapter[Scheme](Scheme).validate_python(scheme)}; frozen on {record['created'][:10]}"
 
 
 def read_lists(folder: Path) -> dict[str, dict[str, list[str]]]:

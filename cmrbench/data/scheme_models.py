@@ -18,6 +18,13 @@ End = Annotated[str, StringConstraints(pattern=r"^(first|last) ([1-9][0-9]{0,8}|
 class _Scheme(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    def __str__(self) -> str:
+        """What differs from the defaults, and the seed: ``"draw: query 2000, train 10000, per_class, seed 0"``."""
+        fields = type(self).model_fields
+        said = {k: v for k, v in self.model_dump().items() if k == "seed" or v != fields[k].default}
+        told = ", ".join(k if v is True else f"{k} {v}" for k, v in said.items())
+        return f"{getattr(self, 'kind', '')}: {told or 'as it says'}"
+
 
 class SourceScheme(_Scheme):
     """The source's own split; validation items may be cut from its train or query items where it has none.

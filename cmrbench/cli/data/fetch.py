@@ -82,7 +82,8 @@ def _ask(name: str, catalogue: Catalogue) -> None:
     from cmrbench.data.fetch import needs_fetch
 
     entry = catalogue.entry(name)
-    if not needs_fetch(entry) or terms.accepted(name, entry):
+    some = any(source.url for source in entry.sources)  # otherwise there is nothing to accept, but somebody to ask
+    if not some or not needs_fetch(entry) or terms.accepted(name, entry):
         return
     typer.echo(f"{name} ({entry.title})\nlicence: {terms.licence_text(entry)}\n{entry.homepage}".rstrip(), err=True)
     if not sys.stdin.isatty():

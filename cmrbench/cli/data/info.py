@@ -95,9 +95,8 @@ def _registered(d: dict[str, Any]) -> list[Table]:
     schemes = table("split", "detail")
     for split, scheme in d["schemes"].items():
         shown = split + (" (default)" if split == d["default_split"] and len(d["schemes"]) > 1 else "")
-        used = f"used by {', '.join(scheme['used_by'])}" if scheme["used_by"] else ""
-        drawn = ", ".join(f"{k} {v}" for k, v in scheme["scheme"].items() if v is not None)
-        row(schemes, shown, "; ".join(filter(None, (scheme["summary"], drawn, used))))
+        used = f"Used by {', '.join(scheme['used_by'])}." if scheme["used_by"] else ""
+        row(schemes, shown, " ".join(filter(None, (scheme["summary"], f"Scheme: {scheme['shown']}.", used))))
     protocols = table("protocol", "queries", "gallery\nitems", "gallery\ncodes", "outputs", "metrics")
     for p in d["protocols"]:
         items = [" + ".join(p[k]) for k in ("query", "gallery")]
