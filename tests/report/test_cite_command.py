@@ -59,6 +59,12 @@ def test_named_methods_and_datasets() -> None:
     assert "% dataset nuswide10k: feng2014corrae" in result.stdout
 
 
+def test_aliases_splits_and_feature_sets_are_one_dataset() -> None:
+    text = call("--datasets", "nus,nuswide10k:lcm,nuswide10k/mine").stdout
+    assert text.count("% dataset") == 1
+    assert keys(text) == ["cmrbench", "feng2014corrae"]
+
+
 def test_a_paper_of_a_method_and_a_dataset_is_one_entry() -> None:
     text = call("--methods", "cca", "--datasets", "wiki").stdout
     assert "Hotelling" in text
