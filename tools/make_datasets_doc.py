@@ -19,7 +19,7 @@ from typing import Any
 from cmrbench.core.citation import Citation
 from cmrbench.data import load_catalogue
 from cmrbench.data.catalogue import Catalogue, Entry, FeatureSet, Source
-from cmrbench.data.obtaining import Download, obtain
+from cmrbench.data.fetching.obtaining import Download, obtain
 from cmrbench.data.sources import needed
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "datasets.md"

@@ -97,7 +97,7 @@ def extractors_command(as_json: bool = _JSON) -> None:
     """List what `cmrbench extract` can make features with."""
     from cmrbench.data.extract import extractor_class, extractor_names
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in extractor_names():
         cls = extractor_class(name)
         rows.append(

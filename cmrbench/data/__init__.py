@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cmrbench.data.audit import audit_dataset
     from cmrbench.data.catalogue import Catalogue, load_catalogue
-    from cmrbench.data.fetch import fetch_dataset
-    from cmrbench.data.imports import import_dataset
+    from cmrbench.data.fetching.fetch import fetch_dataset
+    from cmrbench.data.importing.job import import_dataset
     from cmrbench.data.load import load_dataset
     from cmrbench.data.synthetic import make_synthetic
     from cmrbench.data.verify import verify_dataset
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _HOME = {
     "Catalogue": "catalogue",
     "audit_dataset": "audit",
-    "fetch_dataset": "fetch",
-    "import_dataset": "imports",
+    "fetch_dataset": "fetching.fetch",
+    "import_dataset": "importing.job",
     "load_catalogue": "catalogue",
     "load_dataset": "load",
     "make_synthetic": "synthetic",

@@ -42,6 +42,7 @@ def prepared_folder(resolved: Resolved) -> Path:
             "builder": [resolved.builder, builder(resolved.builder).VERSION],
             "options": [resolved.entry.options, feature_set.options],
             "sources": dict(resolved.located.hashes),
+            "attached": _attached(resolved),
             "variant": resolved.located.variant,
             "modalities": {m: spec.model_dump(include={"dims", "read", "kind"}) for m, spec in _specs(resolved)},
             "labels": resolved.entry.labels and resolved.entry.labels.model_dump(),
@@ -55,6 +56,12 @@ def prepared_folder(resolved: Resolved) -> Path:
     return find_in_cache(*parts, holds=MANIFEST) or cache_root().joinpath(*parts)
 
 
+def _attached(resolved: Resolved) -> list[tuple[str, int]]:
+    """Attachments that are there, with their sizes: builders note where pictures lie, which may come later."""
+    attached = _to_read(resolved) - resolved.located.hashes.keys()
+    return [(file, (resolved.located.folder / file).stat().st_size) for file in sorted(attached)]
+
+
 def _specs(resolved: Resolved) -> list[tuple[str, Any]]:
     return list(resolved.feature_set.modalities.items())
 
@@ -62,7 +69,7 @@ def _specs(resolved: Resolved) -> list[tuple[str, Any]]:
 def _lists_key(folder: Path | None) -> str:
     if folder is None:
         return ""
-    from cmrbench.data.frozen import lists_digest
+    from cmrbench.data.splits.frozen import lists_digest
 
     return lists_digest(folder)
 
@@ -84,7 +91,7 @@ def read_content(resolved: Resolved) -> Iterator[tuple[Cut, dict[str, dict[str, 
     from cmrbench.data.archives import SourceTree
     from cmrbench.data.builders import build
     from cmrbench.data.builders.base import BuildRequest
-    from cmrbench.data.schemes import assign
+    from cmrbench.data.splits.schemes import assign
     from cmrbench.data.validate import validate_cut, validate_items
 
     located = resolved.located
@@ -104,7 +111,7 @@ def read_content(resolved: Resolved) -> Iterator[tuple[Cut, dict[str, dict[str, 
 def _lists(folder: Path | None) -> Any:
     if folder is None:
         return None
-    from cmrbench.data.frozen import read_lists
+    from cmrbench.data.splits.frozen import read_lists
 
     return read_lists(folder)
 

@@ -123,15 +123,16 @@ def resolve(name: DatasetName, catalogue: Catalogue) -> Resolved:
     elif chosen in local:
         stored = read_local(local[chosen])
         feature_set, own_split, brought = stored.feature_set(), stored.own_split(), stored.brought
-        cut_as = "" if name.split else stored.cut_as
+        cut_as = stored.cut_as
         located = Located(local[chosen], "", dict(stored.files), registered=False)
     elif name.feature_set is None:
         raise DatasetMissingError(missing_message(registered, entry, source_folder(catalogue, registered)))
     else:
         raise UnknownNameError(f"feature set of {registered}", chosen, [*entry.feature_sets, *local])
-    split_name, split, lists = _split(name.split, registered, own_split, catalogue)
+    split_name, split, lists = _split(name.split, registered, own_split, catalogue, cut_as)
     default = split_name == (entry.default_split if own_split is None else "")
     if split_name != "":
+        cut_as = ""
         brought = None if split_name in entry.splits or lists is None else _frozen_parts(lists)
     return Resolved(registered, entry, chosen, feature_set, split_name, split, default, located, lists, brought, cut_as)
 
@@ -154,13 +155,14 @@ def resolve_local(name: str, feature_set: str, folder: Path, catalogue: Catalogu
 
 
 def _split(
-    asked: str | None, name: str, own: NamedSplit | None, catalogue: Catalogue
+    asked: str | None, name: str, own: NamedSplit | None, catalogue: Catalogue, cut_as: str = ""
 ) -> tuple[str, NamedSplit, Path | None]:
     entry = catalogue.entry(name)
     if asked is None and own is not None:
         return "", own, None
     chosen = asked or entry.default_split
-    if own is not None and chosen in entry.splits:
+    # Items of unknown parts can be drawn anew; what was fitted on its own training items cannot.
+    if own is not None and chosen in entry.splits and (cut_as or entry.splits[chosen].scheme.kind == "source"):
         raise UsageError(
             f"this feature set of {name} brings its own split, so that it cannot be cut by {chosen!r}: leave out "
             f":{chosen}, or make one for that split (cmrbench extract {name}:{chosen} ..., cmrbench data import)"
@@ -169,7 +171,7 @@ def _split(
         split = entry.splits[chosen]
         scheme: Any = split.scheme
         return chosen, split, catalogue.home(name) / scheme.file if scheme.kind == "ids" else None
-    from cmrbench.data.frozen import frozen_splits
+    from cmrbench.data.splits.frozen import frozen_splits
 
     frozen = frozen_splits(name)
     if chosen not in frozen:
@@ -180,7 +182,7 @@ def _split(
 
 def _frozen_parts(folder: Path) -> tuple[str, ...]:
     """Which of train, val, query and gallery a frozen split has."""
-    from cmrbench.data.frozen import read_record
+    from cmrbench.data.splits.frozen import read_record
 
     return tuple(read_record(folder)["sizes"])
 

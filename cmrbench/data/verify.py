@@ -130,7 +130,7 @@ def _feature_set(resolved: Resolved) -> Iterator[Check]:
 
 def _frozen_splits(name: str, catalogue: Catalogue) -> Iterator[Check]:
     """The lists of splits that were frozen here, and whether they still fit the data."""
-    from cmrbench.data.frozen import frozen_splits, read_record
+    from cmrbench.data.splits.frozen import frozen_splits, read_record
 
     for split, (_, folder) in frozen_splits(name).items():
         record = read_record(folder)

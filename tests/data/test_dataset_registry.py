@@ -12,7 +12,7 @@ from cmrbench.core.citation import Citation, bibliography
 from cmrbench.core.items import Items
 from cmrbench.data import builders, load_catalogue
 from cmrbench.data.catalogue import Entry
-from cmrbench.data.schemes import assign
+from cmrbench.data.splits.schemes import assign
 from cmrbench.metrics import Metric
 
 CATALOGUE = load_catalogue()

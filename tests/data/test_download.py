@@ -14,10 +14,10 @@ import pytest
 from file_server import FileServer, serving
 
 from cmrbench.core.errors import DataError
-from cmrbench.data import download as download_module
-from cmrbench.data import partial
-from cmrbench.data.download import Got, Listener, Patience, download
-from cmrbench.data.partial import Wanted
+from cmrbench.data.fetching import download as download_module
+from cmrbench.data.fetching import partial
+from cmrbench.data.fetching.download import Got, Listener, Patience, download
+from cmrbench.data.fetching.partial import Wanted
 
 CONTENT = random.Random(1).randbytes(1_000_000)
 OTHER = random.Random(2).randbytes(1_000_000)

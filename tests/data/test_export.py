@@ -20,9 +20,9 @@ from cmrbench.core.dataset import Dataset
 from cmrbench.core.errors import DataError, UnknownNameError
 from cmrbench.core.items import Items
 from cmrbench.data import load_catalogue, load_dataset
-from cmrbench.data.export import export_dataset
-from cmrbench.data.export_formats import FORMATS, together, write_mat
-from cmrbench.data.export_layout import Column, Layout, layout
+from cmrbench.data.exporting.export import export_dataset
+from cmrbench.data.exporting.formats import FORMATS, together, write_mat
+from cmrbench.data.exporting.layout import Column, Layout, layout
 from cmrbench.data.files import open_arrays
 
 runner = CliRunner()

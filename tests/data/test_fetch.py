@@ -19,11 +19,11 @@ import yaml
 from file_server import FileServer, serving
 
 from cmrbench.core.errors import DataError, DatasetMissingError, UsageError
-from cmrbench.data import fetch as fetch_module
-from cmrbench.data import terms
 from cmrbench.data.catalogue import Catalogue, load_catalogue
-from cmrbench.data.download import Listener
-from cmrbench.data.fetch import Fetched, fetch_dataset
+from cmrbench.data.fetching import fetch as fetch_module
+from cmrbench.data.fetching import terms
+from cmrbench.data.fetching.download import Listener
+from cmrbench.data.fetching.fetch import Fetched, fetch_dataset
 from cmrbench.data.sources import locate
 
 A, B = random.Random(1).randbytes(300_000), random.Random(2).randbytes(200_000)

@@ -17,7 +17,7 @@ from cmrbench.data.arrays import as_features, as_labels, open_npz
 from cmrbench.data.builders.pairs import bag_of_words, char_ngrams
 from cmrbench.data.catalogue import Entry, load_catalogue
 from cmrbench.data.content import Content, Cut
-from cmrbench.data.splits import validation_rows
+from cmrbench.data.splits.validation import validation_rows
 
 
 def read_wiki(folder: Path, variant: str) -> Content:

@@ -18,7 +18,7 @@ import yaml
 from cmrbench.core.errors import DataError, UsageError
 from cmrbench.core.hashing import digest_file
 from cmrbench.data import import_dataset, load_catalogue, load_dataset, verify_dataset
-from cmrbench.data.copying import copy_unpacked
+from cmrbench.data.importing.copying import copy_unpacked
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +105,7 @@ def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_oversize_files_are_refused(brought: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cmrbench.data.copying.MAX_SOURCE_BYTES", 1000)
+    monkeypatch.setattr("cmrbench.data.importing.copying.MAX_SOURCE_BYTES", 1000)
     with pytest.raises(DataError, match=r"data\.npz has [\d,]+ bytes; at most 1,000 are imported"):
         import_dataset("mine", brought)
     assert nothing_in(own_cache)
@@ -114,7 +114,7 @@ def test_oversize_files_are_refused(brought: Path, own_cache: Path, monkeypatch:
 def test_a_file_that_changes_meanwhile_is_refused(
     brought: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cmrbench.data import imports
+    from cmrbench.data.importing import job
 
     @contextmanager
     def read_then_change(*args: object) -> Iterator[None]:
@@ -122,7 +122,7 @@ def test_a_file_that_changes_meanwhile_is_refused(
             file.write(b"more")
         yield
 
-    monkeypatch.setattr(imports, "read_content", read_then_change)
+    monkeypatch.setattr(job, "read_content", read_then_change)
     with pytest.raises(DataError, match="has changed while it was being imported"):
         import_dataset("mine", brought)
     assert nothing_in(own_cache)

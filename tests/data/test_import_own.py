@@ -20,7 +20,7 @@ from cmrbench.cli.data import app
 from cmrbench.core.errors import DataError, UsageError
 from cmrbench.data import import_dataset, load_dataset
 from cmrbench.data.catalogue import Catalogue, load_catalogue
-from cmrbench.data.inspecting import Wanted
+from cmrbench.data.importing.inspecting import Wanted
 
 runner = CliRunner()
 N, TRAIN = 60, 40

@@ -23,7 +23,7 @@ from cmrbench.data.builders.base import BuildRequest
 from cmrbench.data.catalogue import Entry
 from cmrbench.data.content import Content
 from cmrbench.data.files import open_arrays
-from cmrbench.data.mapping import check, propose
+from cmrbench.data.importing.mapping import check, propose
 
 N = 12
 CLASSES = np.arange(N) % 3

@@ -14,8 +14,8 @@ from scipy.io import savemat
 
 from cmrbench.core.errors import DataError, UnknownNameError, UsageError
 from cmrbench.data.files import open_arrays
-from cmrbench.data.mapping import Proposal, check, propose
-from cmrbench.data.roles import Role, all_roles, parse_map, transposed_roles
+from cmrbench.data.importing.mapping import Proposal, check, propose
+from cmrbench.data.importing.roles import Role, all_roles, parse_map, transposed_roles
 
 TWO = ("image", "text")
 FIVE = ("image", "text", "audio", "video", "3d")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from cmrbench.core.errors import DataError
-from cmrbench.data import number_rows
-from cmrbench.data.number_rows import real_number_rows, whole_number_rows
+from cmrbench.data.builders import _number_rows as number_rows
+from cmrbench.data.builders._number_rows import real_number_rows, whole_number_rows
 
 Reader = Callable[..., object]
 

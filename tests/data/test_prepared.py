@@ -261,7 +261,7 @@ def test_only_synthetic_has_parameters() -> None:
         load_dataset("synthetic", n_trian=3)
 
 
-@pytest.mark.parametrize("name", ["mirflickr", "mirflickr", "mscoco", "iaprtc12", "labelme", "xmedia", "wiki"])
+@pytest.mark.parametrize("name", ["mirflickr", "mscoco", "iaprtc12", "labelme", "xmedia", "wiki"])
 def test_missing_datasets_say_how_to_bring_them(name: str, own_cache: Path) -> None:
     with pytest.raises(DatasetMissingError) as caught:
         load_dataset(name)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from cmrbench.cli.data import app
 from cmrbench.core.errors import DataError, UnknownNameError, UsageError
 from cmrbench.data import load_dataset
-from cmrbench.data.frozen import frozen_splits
+from cmrbench.data.splits.frozen import frozen_splits
 
 runner = CliRunner()
 
@@ -187,7 +187,10 @@ def test_nothing_is_removed_through_a_link(cache: Path, tmp_path: Path, where: s
 
 
 def test_files_that_are_being_fetched_stay(cache: Path) -> None:
-    with FileLock(cache / "sources" / ".mine.lock"), pytest.raises(DataError, match="another process is bringing mine; nothing was removed"):
+    with (
+        FileLock(cache / "sources" / ".mine.lock"),
+        pytest.raises(DataError, match="another process is bringing mine; nothing was removed"),
+    ):
         rm("mine", "--all", "--yes")
     assert {"sources/mine", "prepared/mine"} <= left(cache)
 

@@ -10,10 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items
-from cmrbench.data.scheme_models import Scheme
-from cmrbench.data.schemes import assign, spread
-from cmrbench.data.splits import cut_validation
-from cmrbench.data.units import Units
+from cmrbench.data.splits.models import Scheme
+from cmrbench.data.splits.schemes import assign, spread
+from cmrbench.data.splits.units import Units
+from cmrbench.data.splits.validation import cut_validation
 
 SCHEME = TypeAdapter(Scheme)
 SPLITS = ("train", "val", "query", "gallery")

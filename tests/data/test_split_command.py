@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from cmrbench.cli.data import app
 from cmrbench.core.errors import DataError, UnknownNameError, UsageError
 from cmrbench.data import load_catalogue, load_dataset
-from cmrbench.data.frozen import frozen_splits, lists_digest, read_lists
+from cmrbench.data.splits.frozen import frozen_splits, lists_digest, read_lists
 from cmrbench.data.verify import verify_dataset
 
 runner = CliRunner()

@@ -26,8 +26,8 @@ def export_command(
     from cmrbench.core.errors import UnknownNameError
     from cmrbench.core.names import registered_part
     from cmrbench.data import load_catalogue, load_dataset
-    from cmrbench.data.export import export_dataset
-    from cmrbench.data.export_formats import FORMATS
+    from cmrbench.data.exporting.export import export_dataset
+    from cmrbench.data.exporting.formats import FORMATS
 
     if kind not in FORMATS:
         raise UnknownNameError("export format", kind, FORMATS)

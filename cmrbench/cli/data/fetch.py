@@ -16,8 +16,8 @@ from cmrbench.cli.parsing import complete_datasets
 
 if TYPE_CHECKING:
     from cmrbench.data.catalogue import Catalogue
-    from cmrbench.data.download import Listener
-    from cmrbench.data.fetch import Fetched
+    from cmrbench.data.fetching.download import Listener
+    from cmrbench.data.fetching.fetch import Fetched
 
 
 @app.command("fetch")
@@ -38,7 +38,7 @@ def fetch_command(
     from cmrbench.core.errors import UsageError
     from cmrbench.core.names import DatasetName
     from cmrbench.data.catalogue import load_catalogue
-    from cmrbench.data.fetch import fetch_dataset
+    from cmrbench.data.fetching.fetch import fetch_dataset
 
     catalogue = load_catalogue(datasets_file)
     wanted = []
@@ -78,8 +78,8 @@ def fetch_command(
 def _ask(name: str, catalogue: Catalogue) -> None:
     """Show the licence and ask, once; without a terminal nobody can accept anything."""
     from cmrbench.core.errors import UsageError
-    from cmrbench.data import terms
-    from cmrbench.data.fetch import needs_fetch
+    from cmrbench.data.fetching import terms
+    from cmrbench.data.fetching.fetch import needs_fetch
 
     entry = catalogue.entry(name)
     some = any(source.url for source in entry.sources)  # otherwise there is nothing to accept, but somebody to ask
@@ -101,7 +101,7 @@ def _listener() -> Iterator[Listener]:
     """Bars and notes on standard error; only notes where that is no terminal."""
     from rich.console import Console
 
-    from cmrbench.data.download import Listener
+    from cmrbench.data.fetching.download import Listener
 
     console = Console(stderr=True)
 

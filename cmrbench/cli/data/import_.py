@@ -11,8 +11,8 @@ from cmrbench.cli.data.app import FILES, JSON, NAME, app
 from cmrbench.cli.data.output import SPLITS, print_json, print_tables, row, table
 
 if TYPE_CHECKING:
-    from cmrbench.data.brought import Brought
-    from cmrbench.data.inspecting import Inspected
+    from cmrbench.data.importing.brought import Brought
+    from cmrbench.data.importing.inspecting import Inspected
     from cmrbench.data.sources import Located
 
 
@@ -50,10 +50,10 @@ def import_command(
     Features of your own (.mat, .h5, .npz, .npy, .parquet, or a folder of them) become NAME/imported, or NAME/FS with
     --as FS. docs/importing.md says which layouts are recognised.
     """
-    from cmrbench.data.brought import bring
     from cmrbench.data.catalogue import load_catalogue
-    from cmrbench.data.imports import import_dataset, is_own
-    from cmrbench.data.inspecting import Wanted, inspect
+    from cmrbench.data.importing.brought import bring
+    from cmrbench.data.importing.inspecting import Wanted, inspect
+    from cmrbench.data.importing.job import import_dataset, is_own
 
     catalogue = load_catalogue(datasets_file)
     if catalogue.note(name):

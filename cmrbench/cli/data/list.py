@@ -26,7 +26,7 @@ def list_datasets(files: list[str], as_json: bool) -> None:
 
     from cmrbench.data.catalogue import load_catalogue
     from cmrbench.data.describe import STATES, describe
-    from cmrbench.data.obtaining import first_words, obtain
+    from cmrbench.data.fetching.obtaining import first_words, obtain
 
     catalogue = load_catalogue(files)
     described = []

@@ -14,7 +14,7 @@ from cmrbench.cli.parsing import complete_datasets
 from cmrbench.core.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from cmrbench.data.scheme_models import Scheme
+    from cmrbench.data.splits.models import Scheme
 
 _SCHEMES = ("draw", "order", "source")
 _SIZE = "a count, a share such as 0.1"
@@ -59,7 +59,7 @@ def split_command(
     if source is not None and given:
         raise UsageError(f"--from takes lists as they are; leave out {_option(next(iter(given)))}")
 
-    from cmrbench.data.draw import freeze
+    from cmrbench.data.splits.draw import freeze
 
     made = freeze(named, as_name, source if source is not None else _scheme(scheme, given), catalogue)
     if as_json:
@@ -93,7 +93,7 @@ def _option(key: str) -> str:
 def _scheme(kind: str, given: dict[str, Any]) -> Scheme:
     from pydantic import TypeAdapter, ValidationError
 
-    from cmrbench.data.scheme_models import Scheme
+    from cmrbench.data.splits.models import Scheme
 
     if kind not in _SCHEMES:
         raise UnknownNameError("split scheme", kind, _SCHEMES)
@@ -134,7 +134,7 @@ def _sentence(error: Any, kind: str) -> str:
 
 
 def _list(catalogue: Any, name: str, as_json: bool) -> None:
-    from cmrbench.data.frozen import frozen_splits
+    from cmrbench.data.splits.frozen import frozen_splits
 
     registered, entry = catalogue.resolve(name), catalogue.entry(name)
     rows = [

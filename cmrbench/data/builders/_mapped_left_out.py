@@ -13,7 +13,7 @@ from cmrbench.core.items import Items
 from cmrbench.data.arrays import row_blocks
 from cmrbench.data.builders._mapped_rows import Parts
 from cmrbench.data.files import Stored
-from cmrbench.data.roles import Role
+from cmrbench.data.importing.roles import Role
 
 
 def leave_out_unlabelled(file: str, parts: Parts, drop: bool) -> list[str]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from cmrbench.core.errors import DataError
 from cmrbench.data.files import Stored
-from cmrbench.data.label_forms import Labelled, read_labels, stored_vector
-from cmrbench.data.roles import SPLIT_OF, Role
+from cmrbench.data.importing.label_forms import Labelled, read_labels, stored_vector
+from cmrbench.data.importing.roles import SPLIT_OF, Role
 
 _SPLITS = {
     "train": ("train", "training", "tr"),

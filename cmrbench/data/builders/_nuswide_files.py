@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from cmrbench.core.errors import DataError
-from cmrbench.data.number_rows import whole_number_rows
+from cmrbench.data.builders._number_rows import whole_number_rows
 
 if TYPE_CHECKING:
     from cmrbench.data.archives import SourceTree

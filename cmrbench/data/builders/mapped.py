@@ -1,4 +1,4 @@
-"""Builder of array files that people bring: every array has a role, see `cmrbench.data.roles`.
+"""Builder of array files that people bring: every array has a role, see `cmrbench.data.importing.roles`.
 
 MATLAB, HDF5, .npz, .npy and Parquet files in whatever layout; features are copied block by block, so that memory does
 not grow with them.
@@ -20,10 +20,10 @@ from cmrbench.data.builders._mapped_left_out import (
 from cmrbench.data.builders._mapped_rows import Parts, RowReader
 from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 from cmrbench.data.content import Content
-from cmrbench.data.feature_rows import copy_features
 from cmrbench.data.files import SUFFIXES, open_arrays
-from cmrbench.data.orientation import check_orientation
-from cmrbench.data.roles import Role, parse_map, transposed_roles
+from cmrbench.data.importing.feature_rows import copy_features
+from cmrbench.data.importing.orientation import check_orientation
+from cmrbench.data.importing.roles import Role, parse_map, transposed_roles
 
 VERSION = 1
 

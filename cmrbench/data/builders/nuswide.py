@@ -25,6 +25,7 @@ from pydantic import model_validator
 from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items
 from cmrbench.data.arrays import release, scratch_array
+from cmrbench.data.builders._number_rows import real_number_rows, whole_number_rows
 from cmrbench.data.builders._nuswide_files import (
     N_TAGS,
     all_tags,
@@ -38,7 +39,6 @@ from cmrbench.data.builders._nuswide_files import (
 )
 from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 from cmrbench.data.content import Content
-from cmrbench.data.number_rows import real_number_rows, whole_number_rows
 
 if TYPE_CHECKING:
     from cmrbench.data.archives import SourceTree

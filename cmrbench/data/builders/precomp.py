@@ -27,9 +27,9 @@ from pydantic import Field
 from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items
 from cmrbench.data.arrays import release, scratch_array
+from cmrbench.data.builders._npy_stream import read_header, read_rows
 from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 from cmrbench.data.content import Content
-from cmrbench.data.npy_stream import read_header, read_rows
 from cmrbench.data.words import Vocabulary
 
 if TYPE_CHECKING:

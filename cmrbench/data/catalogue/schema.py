@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from cmrbench.core.citation import Citation
 from cmrbench.core.errors import UnknownNameError
 from cmrbench.core.protocol import Protocol
-from cmrbench.data.scheme_models import Scheme, SourceScheme
+from cmrbench.data.splits.models import Scheme, SourceScheme
 
 Split = Literal["train", "val", "query", "gallery"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=64)]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cmrbench.data.splits.units import Units
 from cmrbench.data.transforms.base import Transform, picked
-from cmrbench.data.units import Units
 
 if TYPE_CHECKING:
     from cmrbench.core.dataset import Dataset

@@ -14,7 +14,7 @@ import pytest
 
 from cmrbench.core.errors import DataError
 from cmrbench.data.builders import precomp
-from cmrbench.data.npy_stream import read_header, read_rows
+from cmrbench.data.builders._npy_stream import read_header, read_rows
 from cmrbench.data.words import SPECIAL, Vocabulary, words_of
 
 REGIONS = {"image": {"kind": "set"}, "text": {"kind": "tokens"}}

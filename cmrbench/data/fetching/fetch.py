@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import DataError, DatasetMissingError, UsageError
 from cmrbench.core.hashing import digest_file
-from cmrbench.data import terms
 from cmrbench.data.archives.folder import BY_HAND
 from cmrbench.data.archives.safety import unpacked_folder
 from cmrbench.data.cache import cache_root, explained
-from cmrbench.data.download import Listener, download
+from cmrbench.data.fetching import terms
+from cmrbench.data.fetching.download import Listener, download
+from cmrbench.data.fetching.partial import REJECTED, Wanted
 from cmrbench.data.lock import source_lock
-from cmrbench.data.partial import REJECTED, Wanted
 from cmrbench.data.record import recorded_files, write_record
 from cmrbench.data.sources import find_variant, how_to_get, needed, source_folder
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from cmrbench.core.dataset import SPLITS
 from cmrbench.data.arrays import row_blocks
-from cmrbench.data.roles import Role
+from cmrbench.data.importing.roles import Role
 
 if TYPE_CHECKING:
     from cmrbench.core.dataset import Dataset

@@ -37,7 +37,7 @@ class SourceScheme(_Scheme):
         ``"train"``, or ``"query"`` for sources whose test items are validation and query in one.
     val_rule : str
         ``"hash"``: within every class in the order of the SHA-256 of the instance id, see
-        `cmrbench.data.splits.validation_rows`. ``"first"``, ``"last"``: from that end of the file.
+        `cmrbench.data.splits.validation.validation_rows`. ``"first"``, ``"last"``: from that end of the file.
     """
 
     kind: Literal["source"] = "source"

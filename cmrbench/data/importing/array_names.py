@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from cmrbench.data.roles import Role, all_roles
+from cmrbench.data.importing.roles import Role, all_roles
 
 _PARTS = {
     "train": ("tr", "tra", "train", "training"),

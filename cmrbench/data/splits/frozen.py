@@ -71,7 +71,7 @@ def summary(record: Mapping[str, Any]) -> str:
         return f"brought from {scheme['from']} on {record['created'][:10]}"
     from pydantic import TypeAdapter
 
-    from cmrbench.data.scheme_models import Scheme
+    from cmrbench.data.splits.models import Scheme
 
     return f"{TypeAdapter[Scheme](Scheme).validate_python(scheme)}; frozen on {record['created'][:10]}"
 

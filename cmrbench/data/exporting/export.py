@@ -14,13 +14,13 @@ from cmrbench.core.dataset import SPLITS
 from cmrbench.core.errors import DataError, UnknownNameError
 from cmrbench.core.names import registered_part
 from cmrbench.data.content import split_digest, split_sizes
-from cmrbench.data.export_formats import FORMATS
-from cmrbench.data.export_layout import layout
+from cmrbench.data.exporting.formats import FORMATS
+from cmrbench.data.exporting.layout import layout
 
 if TYPE_CHECKING:
     from cmrbench.core.dataset import Dataset
     from cmrbench.data.catalogue import Catalogue, Entry
-    from cmrbench.data.export_layout import Layout
+    from cmrbench.data.exporting.layout import Layout
 
 MARK = "export.json"
 README = "README.md"
@@ -34,7 +34,7 @@ def export_dataset(dataset: Dataset, kind: str, folder: Path, catalogue: Catalog
     dataset : Dataset
         With transforms, their training items are written as methods would learn from them.
     kind : str
-        A key of `cmrbench.data.export_formats.FORMATS`.
+        A key of `cmrbench.data.exporting.formats.FORMATS`.
     folder : Path
         Is made; it appears whole or not at all.
     catalogue : Catalogue

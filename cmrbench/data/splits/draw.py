@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from cmrbench.core.errors import DataError, UsageError
 from cmrbench.data.cache import cache_root, new_folder
 from cmrbench.data.content import split_sizes
-from cmrbench.data.frozen import FORMAT, RECORD, frozen_splits, read_lists, write_lists
 from cmrbench.data.prepared import read_content
 from cmrbench.data.resolve import resolve
+from cmrbench.data.splits.frozen import FORMAT, RECORD, frozen_splits, read_lists, write_lists
 from cmrbench.data.validate import validate_cut
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cmrbench.core.names import DatasetName
     from cmrbench.data.catalogue import Catalogue
     from cmrbench.data.resolve import Resolved
-    from cmrbench.data.scheme_models import Scheme
+    from cmrbench.data.splits.models import Scheme
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
@@ -62,7 +62,7 @@ def freeze(name: DatasetName, split: str, how: Scheme | Path, catalogue: Catalog
     split : str
         The new split's name.
     how : Scheme or Path
-        How to draw it, or the folder with somebody's lists (`cmrbench.data.frozen`).
+        How to draw it, or the folder with somebody's lists (`cmrbench.data.splits.frozen`).
     catalogue : Catalogue
 
     Raises
@@ -136,7 +136,7 @@ def _checked(name: DatasetName, split: str, catalogue: Catalogue) -> Resolved:
 def _with(resolved: Resolved, split: str, how: Scheme | Path) -> Resolved:
     """The dataset with the new split; no protocol measures it yet."""
     from cmrbench.data.catalogue import NamedSplit
-    from cmrbench.data.scheme_models import IdsScheme
+    from cmrbench.data.splits.models import IdsScheme
 
     return replace(
         resolved,

@@ -11,12 +11,12 @@ import numpy as np
 
 from cmrbench.core.dataset import SPLITS
 from cmrbench.core.errors import DataError
-from cmrbench.data.splits import validation_rows
-from cmrbench.data.units import Units
+from cmrbench.data.splits.units import Units
+from cmrbench.data.splits.validation import validation_rows
 
 if TYPE_CHECKING:
     from cmrbench.core.items import Items
-    from cmrbench.data.scheme_models import DrawScheme, OrderScheme, Scheme, SourceScheme
+    from cmrbench.data.splits.models import DrawScheme, OrderScheme, Scheme, SourceScheme
 
 Lists = Mapping[str, Mapping[str, Sequence[str]]]
 """Frozen ids by split and modality; the modality ``""`` holds instance ids."""
@@ -45,7 +45,7 @@ def assign(
     source : mapping of modality to ndarray of str, optional
         The source's own split of every item, ``""`` for none; the scheme ``source`` needs it.
     lists : Lists, optional
-        The scheme ``ids`` needs them; see `cmrbench.data.frozen.read_lists`.
+        The scheme ``ids`` needs them; see `cmrbench.data.splits.frozen.read_lists`.
 
     Returns
     -------

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cmrbench.core.errors import DataError
-from cmrbench.data.array_names import meaning
 from cmrbench.data.files import Arrays, Stored
 from cmrbench.data.files.stored import listed
-from cmrbench.data.roles import PARTS, SPLIT_OF, Role
+from cmrbench.data.importing.array_names import meaning
+from cmrbench.data.importing.roles import PARTS, SPLIT_OF, Role
 
 _XMEDIA = {
     "image": ("I_{}_CNN", "{}ImgCat"),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from cmrbench.core.errors import DataError
 from cmrbench.data.files import Stored
-from cmrbench.data.label_forms import is_vector
-from cmrbench.data.roles import Role
+from cmrbench.data.importing.label_forms import is_vector
+from cmrbench.data.importing.roles import Role
 
 Arrays = Mapping[Role, Stored]
 

@@ -14,8 +14,8 @@ from cmrbench.core.errors import DataError
 from cmrbench.core.hashing import digest_file
 from cmrbench.data.archives.safety import is_web_page
 from cmrbench.data.cache import explained
-from cmrbench.data.partial import Part, Wanted
-from cmrbench.data.web import Failure, connect, failure_of_transfer, refuse_web_page
+from cmrbench.data.fetching.partial import Part, Wanted
+from cmrbench.data.fetching.web import Failure, connect, failure_of_transfer, refuse_web_page
 
 if TYPE_CHECKING:
     import requests

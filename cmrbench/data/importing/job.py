@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cmrbench.core.errors import DataError, UsageError
 from cmrbench.core.hashing import digest_file
 from cmrbench.data.cache import cache_root, new_folder
-from cmrbench.data.copying import copy_file, copy_unpacked, plain_file
+from cmrbench.data.importing.copying import copy_file, copy_unpacked, plain_file
 from cmrbench.data.lock import source_lock
 from cmrbench.data.prepared import read_content
 from cmrbench.data.record import RECORD, recorded_files, write_record
@@ -19,9 +19,9 @@ from cmrbench.data.resolve import resolve_files
 from cmrbench.data.sources import Located, check_hash, expected_files, find_variant, source_folder
 
 if TYPE_CHECKING:
-    from cmrbench.data.brought import Brought
     from cmrbench.data.catalogue import Catalogue, Entry, Source
-    from cmrbench.data.inspecting import Wanted
+    from cmrbench.data.importing.brought import Brought
+    from cmrbench.data.importing.inspecting import Wanted
 
 
 def import_dataset(
@@ -31,7 +31,7 @@ def import_dataset(
 
     Of source files, hashes are compared, and the data is read and validated, before anything is copied. Files without
     a registered hash are taken as they are, and what was taken is written down (``import.json``). Everything else that
-    holds arrays becomes a local feature set, see `cmrbench.data.brought`.
+    holds arrays becomes a local feature set, see `cmrbench.data.importing.brought`.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ def import_dataset(
     UsageError
         If the dataset is not one that is imported.
     """
-    from cmrbench.data.brought import bring
-    from cmrbench.data.inspecting import Wanted, inspect
+    from cmrbench.data.importing.brought import bring
+    from cmrbench.data.importing.inspecting import Wanted, inspect
 
     if catalogue is None:
         from cmrbench.data.catalogue import load_catalogue

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmrbench.core.errors import DataError, UsageError
-from cmrbench.data.copying import plain_file
 from cmrbench.data.files import SUFFIXES, Stored, open_arrays
-from cmrbench.data.mapping import Proposal, check, propose
-from cmrbench.data.orientation import check_orientation
-from cmrbench.data.roles import Role, parse_map, transposed_roles
+from cmrbench.data.importing.copying import plain_file
+from cmrbench.data.importing.mapping import Proposal, check, propose
+from cmrbench.data.importing.orientation import check_orientation
+from cmrbench.data.importing.roles import Role, parse_map, transposed_roles
 
 if TYPE_CHECKING:
     from cmrbench.data.catalogue import Catalogue, Entry

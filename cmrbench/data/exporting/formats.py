@@ -13,7 +13,7 @@ import numpy as np
 from cmrbench.core.errors import DataError
 
 if TYPE_CHECKING:
-    from cmrbench.data.export_layout import Column, Layout
+    from cmrbench.data.exporting.layout import Column, Layout
 
 MAX_MATLAB_BYTES = (1 << 31) - 1
 """What one matrix of a MATLAB 5 file can hold."""

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import DataError, UsageError
-from cmrbench.data.copying import copy_file
+from cmrbench.data.importing.copying import copy_file
 
 if TYPE_CHECKING:
-    from cmrbench.data.inspecting import Inspected
+    from cmrbench.data.importing.inspecting import Inspected
     from cmrbench.data.local import LocalFeatureSet
 
 UNKNOWN = "not said at the import"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from cmrbench.core.errors import DataError
 from cmrbench.core.hashing import digest_file
 from cmrbench.data.cache import explained
-from cmrbench.data.web import Failure, length_of
+from cmrbench.data.fetching.web import Failure, length_of
 
 if TYPE_CHECKING:
     import requests

@@ -1,0 +1,1 @@
+"""Exporting: a dataset as files that other programs read."""

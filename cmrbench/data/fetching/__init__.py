@@ -1,0 +1,1 @@
+"""Fetching: source files from their official addresses, resumed, checked, one writer at a time."""

@@ -1,0 +1,1 @@
+"""Splits: declared schemes carried out, and frozen lists of ids."""
