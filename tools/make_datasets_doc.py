@@ -137,14 +137,16 @@ def _commands(name: str, entry: Entry) -> list[tuple[str, str]]:
     brought = []
     for fs_name, feature_set in entry.feature_sets.items():
         typed = name if feature_set.default else f"{name}/{fs_name}"
+        brings = entry.sources_of or typed
         ways = [needed(sources) for sources in entry.variants(feature_set).values()]
         fetched = next((files for files in ways if files and all(s.url for s in files)), None)
         if fetched is not None:
-            lines.append((f"cmrbench data fetch {typed}", f"{fs_name}: {_files(fetched)}"))
+            lines.append((f"cmrbench data fetch {brings}", f"{fs_name}: {_files(fetched)}"))
         brought += [_files(files) for files in ways if files]
         if any(m.kind == "raw" for m in feature_set.modalities.values()):
             lines.append((_extract(typed, feature_set), f"features of {fs_name}"))
-    lines += [(f"cmrbench data import {name} --from FOLDER", f"FOLDER holds {files}") for files in brought]
+    owner = entry.sources_of or name
+    lines += [(f"cmrbench data import {owner} --from FOLDER", f"FOLDER holds {files}") for files in brought]
     lines.append((f"cmrbench data import {name} --from FILE", f"features of yours; then {name}/imported"))
     return list(dict.fromkeys(lines))
 
