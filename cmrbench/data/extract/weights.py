@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,13 +34,18 @@ def load_weights(module: Any, path: str) -> None:
     import torch
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:
+            file.read(1)
     except OSError as error:
         raise DataError(f"weights file {path} cannot be read: {error.strerror or error}") from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # torch and pickle raise whatever a damaged or hostile file leads them to
         raise DataError(
             f"weights file {path} is not read: expected nothing but tensors, as torch.save(model.state_dict(), ...) "
-            "writes them; found something else, which could run code"
+            "writes them; it is damaged, or holds objects, which could run code"
         ) from None
     if not isinstance(state, dict) or not state or not all(isinstance(t, torch.Tensor) for t in state.values()):
         raise DataError(f"weights file {path} holds no state dict: expected tensors by name; save model.state_dict()")
