@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -12,6 +13,7 @@ from cmrbench.core.citation import Citation, bibliography
 from cmrbench.core.items import Items
 from cmrbench.data import builders, load_catalogue
 from cmrbench.data.catalogue import Entry
+from cmrbench.data.sources import find_variant
 from cmrbench.data.splits.schemes import assign
 from cmrbench.metrics import Metric
 
@@ -188,6 +190,7 @@ def test_sources_come_from_their_homes_or_from_a_person(name: str) -> None:
             assert parts.path.endswith(source.file)
         assert not source.url or source.origin, f"{source.file}: who says so?"
         assert source.bytes is None or source.url
+        assert source.attachment or not source.optional, "a feature set that needs it would seem to be here without it"
     by_hand = [s for s in entry.sources if not (s.url or s.optional or s.attachment)]
     assert not by_hand or entry.obtain or entry.folder, "nothing says how to get what no program can fetch"
 
@@ -262,3 +265,13 @@ def test_class_names_are_those_of_the_builders() -> None:
         labels = CATALOGUE.entry(name).labels
         assert labels is not None
         assert tuple(labels.names or ()) == tuple(classes)
+
+
+def test_a_feature_set_is_here_only_with_its_own_files(tmp_path: Path) -> None:
+    entry = CATALOGUE.entry("mirflickr")
+    for name in ("mirflickr25k.zip", "mirflickr25k_annotations_v080.zip"):
+        (tmp_path / name).touch()
+    here = [name for name, fs in entry.feature_sets.items() if find_variant(entry, tmp_path, fs) is not None]
+    assert here == ["raw-tags", "raw"]
+    (tmp_path / "features_edgehistogram.zip").touch()
+    assert find_variant(entry, tmp_path, entry.feature_sets["edge-tags"]) == "with-edges"
