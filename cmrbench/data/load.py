@@ -66,12 +66,14 @@ def load_dataset(
 
 
 def _prepared(asked: DatasetName, catalogue: Catalogue) -> Dataset:
-    from cmrbench.data.prepared import MANIFEST, open_prepared, prepare, prepared_folder
+    from cmrbench.data.prepared import MANIFEST, open_prepared, prepared_folder
     from cmrbench.data.resolve import resolve
 
     resolved = resolve(asked, catalogue)
     folder = prepared_folder(resolved)
     if not (folder / MANIFEST).is_file():
+        from cmrbench.data.prepare import prepare
+
         prepare(resolved, folder)
     return open_prepared(folder, resolved)
 

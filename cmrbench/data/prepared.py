@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,10 @@ from cmrbench.core.dataset import Dataset
 from cmrbench.core.errors import DataError
 from cmrbench.core.hashing import digest
 from cmrbench.core.items import Items
-from cmrbench.data.cache import cache_root, find_in_cache, new_folder, scratch_folder
-from cmrbench.data.content import ARRAYS, Cut, split_digest, split_sizes
-from cmrbench.data.sources import check_sources
+from cmrbench.data.cache import cache_root, find_in_cache
+from cmrbench.data.content import ARRAYS
 
 if TYPE_CHECKING:
-    from cmrbench.data.arrays import Rows
     from cmrbench.data.resolve import Resolved
 
 FORMAT = 2
@@ -58,7 +55,7 @@ def prepared_folder(resolved: Resolved) -> Path:
 
 def _attached(resolved: Resolved) -> list[tuple[str, int]]:
     """Attachments that are there, with their sizes: builders note where pictures lie, which may come later."""
-    attached = _to_read(resolved) - resolved.located.hashes.keys()
+    attached = resolved.files_to_read() - resolved.located.hashes.keys()
     return [(file, (resolved.located.folder / file).stat().st_size) for file in sorted(attached)]
 
 
@@ -72,161 +69,6 @@ def _lists_key(folder: Path | None) -> str:
     from cmrbench.data.splits.frozen import lists_digest
 
     return lists_digest(folder)
-
-
-@contextmanager
-def read_content(resolved: Resolved) -> Iterator[tuple[Cut, dict[str, dict[str, Items]], list[str]]]:
-    """Build, validate and cut the data, and check splits, dimensions and classes against the catalogue.
-
-    Big arrays lie in a scratch folder of the cache until the block ends.
-
-    Yields
-    ------
-    cut : Cut
-    parts : dict of split to dict of modality to Items
-        Ids, instances and labels.
-    notes : list of str
-        What was done to the values, for people.
-    """
-    from cmrbench.data.archives import SourceTree
-    from cmrbench.data.builders import build
-    from cmrbench.data.builders.base import BuildRequest
-    from cmrbench.data.splits.schemes import assign
-    from cmrbench.data.validate import validate_cut, validate_items
-
-    located = resolved.located
-    with scratch_folder() as scratch, SourceTree(located.folder, sorted(_to_read(resolved))) as tree:
-        content = build(
-            BuildRequest(resolved.name, resolved.entry, resolved.feature_set, tree, scratch, located.variant)
-        )
-        _as_registered(resolved, content)
-        validate_items(content, resolved.kinds, resolved.multilabel)
-        assigned = assign(resolved.split.scheme, content.items, content.splits, _lists(resolved.lists))
-        cut = Cut.by(content, assigned)
-        parts, notes = validate_cut(cut, resolved.protocols, resolved.multilabel)
-        check_splits(parts, resolved.records, content.file)
-        yield cut, parts, [*content.notes, *_left_out(content, assigned), *notes]
-
-
-def _lists(folder: Path | None) -> Any:
-    if folder is None:
-        return None
-    from cmrbench.data.splits.frozen import read_lists
-
-    return read_lists(folder)
-
-
-def _to_read(resolved: Resolved) -> set[str]:
-    """Files that a builder may look into: those that are hashed, and attachments (pictures)."""
-    attached = {s.file for s in resolved.entry.sources if s.attachment}
-    return {*resolved.located.hashes, *(f for f in attached if (resolved.located.folder / f).is_file())}
-
-
-def _as_registered(resolved: Resolved, content: Any) -> None:
-    for modality, spec in resolved.feature_set.modalities.items():
-        if modality not in content.items:
-            raise DataError(f"{content.file}: there is no {modality}, which the feature set names")
-        dim = content.items[modality].dim
-        if spec.dims is not None and dim != spec.dims:
-            raise DataError(f"{content.file}: {modality} has {dim} columns, the catalogue says {spec.dims}")
-    known = resolved.entry.labels.classes if resolved.entry.labels else None
-    if known is not None and len(content.classes) != known:
-        raise DataError(f"{content.file}: {len(content.classes)} classes, the catalogue says {known}")
-
-
-def _left_out(content: Any, assigned: Mapping[str, np.ndarray]) -> list[str]:
-    return [
-        f"{modality}: {count:,} of {len(splits):,} items are in no split"
-        for modality, splits in assigned.items()
-        if (count := int((splits == "").sum()))
-    ]
-
-
-def check_splits(parts: Mapping[str, Mapping[str, Items]], records: Mapping[Any, Any] | None, file: str) -> None:
-    """Raise a DataError unless the splits are the registered ones, order included."""
-    if records is None:
-        return
-    if parts.keys() != records.keys():
-        raise DataError(f"{file}: splits are {', '.join(parts)}, the catalogue says {', '.join(records)}")
-    for split, record in records.items():
-        if split_digest(parts[split]) != record.sha256 or split_sizes(parts[split]) != record.items:
-            raise DataError(f"{file}: the items of split {split} are not the registered ones, in the registered order")
-
-
-def prepare(resolved: Resolved, folder: Path) -> None:
-    """Check, build, validate and write; the folder appears whole or not at all."""
-    check_sources(resolved.located)
-    with read_content(resolved) as (cut, parts, notes):
-        items = next(iter(parts.values()))
-        manifest: dict[str, Any] = {
-            "format": FORMAT,
-            "dataset": resolved.name,
-            "feature_set": resolved.feature_set_name,
-            "split": resolved.split_name,
-            "scheme": resolved.split.scheme.model_dump(),
-            "sources": dict(resolved.located.hashes),
-            "modalities": list(items),
-            "kinds": resolved.kinds,
-            "dims": {m: cut.content.items[m].dim for m in items},
-            "classes": list(cut.content.classes),
-            "sizes": {s: {m: len(i) for m, i in part.items()} for s, part in parts.items()},
-            "splits": {s: split_digest(part) for s, part in parts.items()},
-            "fingerprint": cut.fingerprint(),
-            "notes": notes,
-            "files": {},
-        }
-        with new_folder(folder, f"prepare {resolved.name}/{resolved.feature_set_name}") as temporary:
-            for split, modality, array, rows in cut.arrays():
-                name = file_name(split, modality, array)
-                manifest["files"][name] = write_rows(temporary / name, rows)
-            for split, modality, what, values in _told(cut):
-                name = told_name(split, modality, what)
-                manifest["files"][name] = write_told(temporary / name, values)
-            (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
-
-
-def _told(cut: Cut) -> Iterator[tuple[str, str, str, list[str]]]:
-    for what in TOLD:
-        told: Mapping[str, Sequence[str]] = getattr(cut.content, what)
-        for split, part in cut.rows.items():
-            for modality, rows in part.items():
-                if modality in told:
-                    yield split, modality, what, [told[modality][r] for r in rows.tolist()]
-
-
-def write_rows(path: Path, rows: Rows) -> dict[str, Any]:
-    """Write rows as a .npy file, block by block.
-
-    Returns
-    -------
-    dict
-        ``bytes`` and ``sha256`` of the file.
-    """
-    header = {"descr": np.lib.format.dtype_to_descr(rows.dtype), "fortran_order": False, "shape": rows.shape}
-    with open(path, "xb") as writing:
-        np.lib.format.write_array_header_1_0(writing, header)
-        for block in rows.blocks():
-            np.ascontiguousarray(block).tofile(writing)
-    return _measured(path)
-
-
-def write_told(path: Path, values: list[str]) -> dict[str, Any]:
-    """Write one text an item as an Arrow file with the column ``value``."""
-    import pyarrow as pa
-
-    table = pa.table({"value": pa.array(values, pa.large_string())})
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return _measured(path)
-
-
-def _measured(path: Path) -> dict[str, Any]:
-    h, size = hashlib.sha256(), 0
-    with open(path, "rb") as reading:
-        while chunk := reading.read(1 << 20):
-            h.update(chunk)
-            size += len(chunk)
-    return {"bytes": size, "sha256": h.hexdigest()}
 
 
 def told_name(split: str, modality: str, what: str) -> str:

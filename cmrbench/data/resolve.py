@@ -86,6 +86,11 @@ class Resolved:
             return tuple(p.protocol() for p in able if not (p.splits and self.cut_as) or self.cut_as in p.splits)
         return tuple(p.protocol() for p in self.entry.protocols if not p.splits or self.split_name in p.splits)
 
+    def files_to_read(self) -> set[str]:
+        """Files that a builder may look into: those that are hashed, and attachments (pictures) that are there."""
+        attached = {s.file for s in self.entry.sources if s.attachment}
+        return {*self.located.hashes, *(f for f in attached if (self.located.folder / f).is_file())}
+
     @property
     def title(self) -> str:
         """The name as results hold it."""

@@ -11,7 +11,8 @@ from cmrbench.core.hashing import digest_file
 from cmrbench.core.names import DatasetName
 from cmrbench.data.content import split_sizes
 from cmrbench.data.local import local_feature_sets
-from cmrbench.data.prepared import MANIFEST, prepared_folder, read_content, read_manifest
+from cmrbench.data.prepared import MANIFEST, prepared_folder, read_manifest
+from cmrbench.data.reading import read_content
 from cmrbench.data.resolve import Resolved, available, resolve
 from cmrbench.data.sources import Located, locate
 

@@ -184,16 +184,16 @@ def test_processes_at_once_do_not_tread_on_each_other(own_cache: Path, emoji: Da
 
 def test_a_killed_process_leaves_nothing_that_is_read(own_cache: Path, emoji: Dataset) -> None:
     def die_halfway() -> None:
-        from cmrbench.data import prepared
+        from cmrbench.data import prepare
 
-        whole = prepared.write_rows
+        whole = prepare.write_rows
 
         def write(path: Path, rows: Rows) -> dict[str, Any]:
             if "val" in path.name:
                 os.kill(os.getpid(), signal.SIGKILL)
             return whole(path, rows)
 
-        prepared.write_rows = write
+        prepare.write_rows = write
         load_dataset("emoji")
 
     worker = multiprocessing.get_context("fork").Process(target=die_halfway)
@@ -227,7 +227,7 @@ def test_a_full_or_read_only_cache(
     def refuse(*args: object, **kwargs: object) -> None:
         raise error
 
-    monkeypatch.setattr("cmrbench.data.prepared.write_rows", refuse)
+    monkeypatch.setattr("cmrbench.data.prepare.write_rows", refuse)
     with pytest.raises(DataError, match=f"cannot prepare emoji/classic-minilm under .*: {expected}"):
         load_dataset("emoji")
     monkeypatch.undo()

@@ -2,7 +2,7 @@
 
 A builder reads the files of one source layout and gives all items of a dataset in one feature set. It does not draw
 splits, check labels against the catalogue or write into the cache: that is done once, for all of them, by
-`cmrbench.data.prepared`. It streams: big arrays are made in `BuildRequest.scratch`, and filled in blocks.
+`cmrbench.data.reading`. It streams: big arrays are made in `BuildRequest.scratch`, and filled in blocks.
 """
 
 from __future__ import annotations

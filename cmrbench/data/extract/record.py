@@ -12,7 +12,7 @@ import numpy as np
 
 from cmrbench.core.errors import UsageError
 from cmrbench.data.local import LocalFeatureSet, new_local_feature_set, read_local, save_record
-from cmrbench.data.prepared import read_content
+from cmrbench.data.reading import read_content
 from cmrbench.data.resolve import resolve_local
 
 if TYPE_CHECKING:

@@ -76,7 +76,7 @@ def bring(inspected: Inspected) -> Brought:
 
 def _validated(inspected: Inspected, feature_set: str, folder: Path) -> tuple[dict[str, dict[str, int]], list[str]]:
     """Build what the folder holds and hold it against all that registered data is held against: sizes and notes."""
-    from cmrbench.data.prepared import read_content
+    from cmrbench.data.reading import read_content
     from cmrbench.data.resolve import resolve_local
     from cmrbench.data.validate import validate_cut
 

@@ -13,7 +13,7 @@ from cmrbench.core.hashing import digest_file
 from cmrbench.data.cache import cache_root, new_folder
 from cmrbench.data.importing.copying import copy_file, copy_unpacked, plain_file
 from cmrbench.data.lock import source_lock
-from cmrbench.data.prepared import read_content
+from cmrbench.data.reading import read_content
 from cmrbench.data.record import RECORD, recorded_files, write_record
 from cmrbench.data.resolve import resolve_files
 from cmrbench.data.sources import Located, check_hash, expected_files, find_variant, source_folder

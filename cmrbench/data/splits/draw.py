@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cmrbench.core.errors import DataError, UsageError
 from cmrbench.data.cache import cache_root, new_folder
 from cmrbench.data.content import split_sizes
-from cmrbench.data.prepared import read_content
+from cmrbench.data.reading import read_content
 from cmrbench.data.resolve import resolve
 from cmrbench.data.splits.frozen import FORMAT, RECORD, frozen_splits, read_lists, write_lists
 from cmrbench.data.validate import validate_cut
