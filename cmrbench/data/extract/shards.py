@@ -156,6 +156,8 @@ def _checked(made: Any, n: int) -> np.ndarray:
         raise DataError(f"the extractor gave the shape {features.shape} for {n} inputs")
     if not np.isfinite(features).all():
         raise DataError("the extractor gave values that are not finite")
+    if not features.any(axis=1).all():
+        raise DataError("the extractor gave nothing but zeros, a vector without a direction; choose another extractor")
     return features
 
 

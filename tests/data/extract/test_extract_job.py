@@ -331,16 +331,22 @@ def test_pictures_that_are_not_there(raw: made_raw.Raw) -> None:
     assert extract().rows == 120
 
 
-def test_rows_of_zeros_are_refused_before_the_set_is_kept(raw: made_raw.Raw, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Colour, "__call__", lambda self, inputs: np.zeros((len(inputs), 3)))
-    with pytest.raises(DataError, match=r"zero"):
-        extract()
+def test_what_is_no_sound_dataset_is_not_kept(raw: made_raw.Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Shards, "assemble", lambda self, target: np.save(target, np.zeros((len(self.inputs), 3))) or 3)
+        with pytest.raises(DataError, match="zero"):
+            extract()
     assert local_feature_sets("shots") == {}
+    assert extract().resumed == 120
 
 
 @pytest.mark.parametrize(
     ("made", "expected"),
     [
+        (
+            lambda n: np.eye(n, 3, 1),
+            r"item 00_train.jpg \(.*\): the extractor gave nothing but zeros, a vector without",
+        ),
         (lambda n: np.full((n, 3), np.nan), r"item 00_train.jpg \(.*\): the extractor gave values that are not finite"),
         (
             lambda n: np.ones((n + 1, 3)),
