@@ -216,7 +216,7 @@ def _sources(entry: Entry) -> str:
     for source in entry.sources:
         where = " or ".join(f"<{url}>" for url in source.url)
         told = "; ".join(filter(None, (source.origin, where)))
-        what = "not read for features" if source.attachment else "may be missing" if source.optional else ""
+        what = "not read for features" if source.attachment else ""
         size = f"{source.bytes:,}" if source.bytes else ""
         rows.append((f"`{source.file}`", what, size, f"`{source.sha256}`" if source.sha256 else "", told))
     return _table(("file", "", "bytes", "SHA-256", "from"), rows)

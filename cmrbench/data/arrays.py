@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import mmap
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,8 +90,12 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
             raise DataError(f"{path} would unpack to {unpacked:,} bytes; at most {MAX_UNPACKED_BYTES:,} are read")
         with np.load(path, allow_pickle=False) as arrays:
             yield arrays
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError) as error:
-        raise DataError(f"{path} is not a readable .npz of plain arrays: {error}") from None
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError) as error:
+        if "allow_pickle" in str(error):
+            raise DataError(
+                f"{path} holds Python objects (a pickle), which are never opened; save plain arrays with numpy.savez"
+            ) from None
+        raise DataError(f"{path} is not a readable .npz of plain arrays ({" ".join(str(error).split())}); get the file again") from None
     except MemoryError:
         raise DataError(f"{path} holds an array that does not fit into memory") from None
     except OSError as error:

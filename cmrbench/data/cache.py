@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,13 +23,38 @@ def cache_roots() -> tuple[Path, ...]:
 
     Several are separated like ``PATH``: all are read, in this order; the last is written. A lab's shared folder
     comes first.
+
+    Raises
+    ------
+    DataError
+        If one of them is there and is no folder, or cannot be read.
     """
     named = [p for p in os.environ.get("CMRBENCH_DATA", "").split(os.pathsep) if p]
     if named:
-        return tuple(dict.fromkeys(Path(p).expanduser().absolute() for p in named))
+        roots = tuple(dict.fromkeys(Path(p).expanduser().absolute() for p in named))
+        for root in roots:
+            _check_root(root)
+        return roots
     import platformdirs
 
     return (Path(platformdirs.user_cache_dir("cmrbench")),)
+
+
+def _check_root(root: Path) -> None:
+    """Refuse what would look like an empty cache, or fail at some later step."""
+    try:
+        is_folder = stat.S_ISDIR(root.stat().st_mode)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        is_folder = False
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise DataError(f"CMRBENCH_DATA names {root}, which cannot be read ({why}); name another folder") from None
+    if not is_folder:
+        raise DataError(f"CMRBENCH_DATA names {root}, which is, or lies in, a file; name a folder")
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise DataError(f"CMRBENCH_DATA names {root}, which cannot be read (Permission denied); name another folder")
 
 
 def cache_root() -> Path:
@@ -65,6 +91,8 @@ def explained(folder: Path, doing: str) -> Iterator[None]:
             why = "the disk is full; free some space"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             why = "it is not writable; make it writable"
+        elif error.errno in (errno.EEXIST, errno.ENOTDIR):
+            why = "something on the way is a file and no folder; move it away"
         else:
             why = f"{error.strerror or error}; check the folder"
         raise DataError(

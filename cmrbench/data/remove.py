@@ -30,7 +30,7 @@ KINDS = {
 }
 """What can be removed: one kind an option."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _PREPARED = re.compile(r"(?P<feature_set>.+)-[0-9a-f]{16}")
 _AUDIT = re.compile(r"(?P<feature_set>.+)-[0-9a-f]{16}\.json")
 

@@ -53,7 +53,7 @@ def source_folder(catalogue: Catalogue, name: str, feature_set: FeatureSet | Non
 
 def needed(sources: list[Source]) -> list[Source]:
     """Those without which nothing can be built."""
-    return [s for s in sources if not s.attachment and not s.optional]
+    return [s for s in sources if not s.attachment]
 
 
 def find_variant(entry: Entry, folder: Path, feature_set: FeatureSet | None = None) -> str | None:

@@ -92,9 +92,8 @@ def _sources(name: str, entry: Entry, located: Located) -> Iterator[Check]:
         path = located.folder / source.file
         expected = source.sha256 or located.hashes.get(source.file)
         if not path.is_file():
-            # Only these can be missing here: nothing needs them.
-            what = "attachment; features do not need it" if source.attachment else "optional"
-            yield Check(name, "source", source.file, "missing", what)
+            # Only attachments can be missing here: nothing is computed from them.
+            yield Check(name, "source", source.file, "missing", "attachment; features do not need it")
         elif expected is None:
             yield Check(name, "source", source.file, "ok", "no SHA-256 is registered")
         else:

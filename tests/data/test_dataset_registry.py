@@ -190,8 +190,7 @@ def test_sources_come_from_their_homes_or_from_a_person(name: str) -> None:
             assert parts.path.endswith(source.file)
         assert not source.url or source.origin, f"{source.file}: who says so?"
         assert source.bytes is None or source.url
-        assert source.attachment or not source.optional, "a feature set that needs it would seem to be here without it"
-    by_hand = [s for s in entry.sources if not (s.url or s.optional or s.attachment)]
+    by_hand = [s for s in entry.sources if not (s.url or s.attachment)]
     assert not by_hand or entry.obtain or entry.folder, "nothing says how to get what no program can fetch"
 
 

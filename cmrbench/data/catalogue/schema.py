@@ -65,9 +65,7 @@ class Source(_Model):
     origin: str = Field("", alias="from")
     variant: str = ""
     attachment: bool = False
-    """Belongs to the dataset (pictures, notices) but is not read for features."""
-    optional: bool = False
-    """Read where it is there; the dataset can be built without it."""
+    """Belongs to the dataset (pictures, notices) but is not read for features, and may be missing."""
 
 
 class ModalityFeatures(_Model):

@@ -183,13 +183,13 @@ class _Fetch:
             try:
                 file = self._here(source) or self._download(source)
             except DataError as error:
-                if not (source.optional or source.attachment):
+                if not source.attachment:
                     raise DataError(f"{error}; {self._way_out()}") from None
                 self._note(f"{error}; the dataset can be used without {source.file}")
                 continue
             if file is not None:
                 files.append(file)
-            elif not (source.optional or source.attachment):
+            elif not source.attachment:
                 missing.append(source.file)
             else:
                 self._note(f"{source.file} has no address and is left out; the dataset can be used without it")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cmrbench.data.local import LocalFeatureSet
 
 UNKNOWN = "not said at the import"
-_NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,63}$")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,9 @@ def _name(inspected: Inspected) -> str:
     from cmrbench.data.catalogue.schema import BROUGHT
 
     feature_set = inspected.wanted.feature_set or BROUGHT
-    if not _NAME.match(feature_set):
+    if not _NAME.fullmatch(feature_set):
         raise UsageError(
-            f"--as {feature_set!r} is no name of a feature set; expected small letters, digits, '_', '.' and '-'"
+            f"--as {feature_set!r} is no name of a feature set; expected small letters, digits, '_', '.' and '-', at most 64"
         )
     if feature_set in inspected.entry.feature_sets:
         raise UsageError(

@@ -85,7 +85,11 @@ def is_own(name: str, path: Path, catalogue: Catalogue, wanted: Wanted) -> bool:
     entry = catalogue.entry(name)
     if entry.builder == "synthetic":
         raise UsageError(f"dataset {catalogue.resolve(name)!r} needs no import: it is made in memory")
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}; name another path") from None
+    if not there:
         raise DataError(f"{path} is not there; name a folder or an array file")
     if wanted.said:
         return True
@@ -162,7 +166,7 @@ def _examine(name: str, entry: Entry, folder: Path) -> Located:
     hashes = {}
     for source in _files(entry, variant):
         path = folder / source.file
-        if (source.attachment or source.optional) and not path.exists():
+        if source.attachment and not path.exists():
             continue
         plain_file(path)
         if source.sha256 is not None:

@@ -22,6 +22,9 @@ _XMEDIANET = {"image": 1, "text": 2}
 _XMEDIANET_PARTS = {"train": "train", "valid": "val", "test": "test"}
 
 
+_SHAPES = {"features": "numbers, items x columns", "label": "items, or items x classes"}
+
+
 @dataclass(frozen=True)
 class Proposal:
     """What the arrays of a file seem to be.
@@ -37,6 +40,8 @@ class Proposal:
     layout : str
         Whose layout it is, where the names as a whole say so.
     notes : tuple of str
+    refused : dict of str to (Role, str)
+        Those of the unused that cannot be what their names say: features or labels, and what they are instead.
     """
 
     roles: Mapping[Role, str]
@@ -44,6 +49,7 @@ class Proposal:
     unused: Mapping[str, str] = field(default_factory=dict)
     layout: str = ""
     notes: tuple[str, ...] = ()
+    refused: Mapping[str, tuple[Role, str]] = field(default_factory=dict)
 
 
 def propose(arrays: Arrays, modalities: tuple[str, ...], given: Mapping[Role, str] | None = None) -> Proposal:
@@ -82,7 +88,9 @@ def propose(arrays: Arrays, modalities: tuple[str, ...], given: Mapping[Role, st
     used = set(roles.values()) | {a for c in choices.values() for a in c}
     unused = {n: _described(s) for n, s in arrays.stored.items() if n not in used}
     in_order = sorted(roles, key=lambda r: _order(r, modalities))
-    return Proposal({r: roles[r] for r in in_order}, choices, unused | arrays.unreadable, layout, tuple(notes))
+    refused = {} if layout else _refused(arrays, modalities, used, given)
+    mapped = {r: roles[r] for r in in_order}
+    return Proposal(mapped, choices, unused | arrays.unreadable, layout, tuple(notes), refused)
 
 
 def _known_layout(arrays: Arrays, modalities: tuple[str, ...]) -> tuple[str, dict[Role, str]]:
@@ -134,6 +142,21 @@ def _fits(role: Role, stored: Stored) -> bool:
     return flat and stored.is_text
 
 
+def _refused(
+    arrays: Arrays, modalities: tuple[str, ...], used: set[str], given: Mapping[Role, str]
+) -> dict[str, tuple[Role, str]]:
+    found = {}
+    for name in (*arrays.stored, *arrays.unreadable):
+        said = meaning(name, modalities)
+        if said is None or said.role.kind not in _SHAPES or name in used or said.role in given:
+            continue
+        if name in arrays.unreadable:
+            found[name] = said.role, arrays.unreadable[name]
+        elif not _fits(said.role, arrays.stored[name]):
+            found[name] = said.role, _described(arrays.stored[name])
+    return found
+
+
 def _share_labels(roles: dict[Role, str], choices: Mapping[Role, list[str]]) -> bool:
     """Labels that are given for one modality alone are those of all."""
     modalities = {r.modality for r in roles if r.kind == "features"}
@@ -177,6 +200,20 @@ def check(proposal: Proposal, file: str, labelled: bool) -> None:
         raise DataError(
             f"{file}: {role} could be {' or '.join(map(repr, names))}; choose with --map {role}={names[0]}{more}"
         )
+    try:
+        _complete(proposal, file, labelled)
+    except DataError:
+        for name, (role, what) in proposal.refused.items():
+            if role not in roles:
+                raise DataError(
+                    f"{file}: {name!r} is {what}, and cannot be {role} (expected {_SHAPES[role.kind]}); save it as a "
+                    f"plain array, or choose another with --map {role}=ARRAY"
+                ) from None
+        raise
+
+
+def _complete(proposal: Proposal, file: str, labelled: bool) -> None:
+    roles = proposal.roles
     modalities = list(dict.fromkeys(r.modality for r in roles if r.kind == "features"))
     others = f"; arrays whose names say nothing: {listed(proposal.unused)}" if proposal.unused else ""
     if len(modalities) < 2:
