@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cmrbench.core.errors import DataError
 
@@ -136,6 +138,38 @@ def new_folder(final: Path, doing: str, replace: bool = False) -> Iterator[Path]
                     raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def read_versioned(path: Path, version: int, keys: Iterable[str], remedy: str) -> dict[str, Any]:
+    """Read a JSON record that this program has written, such as a manifest.
+
+    Parameters
+    ----------
+    path : Path
+    version : int
+        The ``format`` that is read.
+    keys : iterable of str
+        What it must have.
+    remedy : str
+        What to do about one that cannot be used.
+
+    Raises
+    ------
+    DataError
+        If it is damaged or of another version.
+    """
+    try:
+        record = json.loads(path.read_bytes())
+        found = record["format"]
+        missing = [key for key in keys if key not in record] if found == version else []
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise DataError(f"{path} is damaged; {remedy}") from None
+    if found != version:
+        raise DataError(f"{path} is of another version: its format is {found!r}, expected {version}; {remedy}")
+    if missing:
+        raise DataError(f"{path} is damaged: it has no {missing[0]!r}; {remedy}")
+    values: dict[str, Any] = record
+    return values
 
 
 def write_whole(path: Path, text: str, doing: str) -> None:

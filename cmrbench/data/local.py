@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import DataError, UsageError
 from cmrbench.core.hashing import digest_file
-from cmrbench.data.cache import cache_root, cache_roots, new_folder
+from cmrbench.data.cache import cache_root, cache_roots, new_folder, read_versioned
 
 if TYPE_CHECKING:
     from cmrbench.data.catalogue import FeatureSet, NamedSplit
@@ -104,17 +104,16 @@ def read_local(folder: Path) -> LocalFeatureSet:
         If it is damaged or of another version.
     """
     path = folder / RECORD
+    remedy = "delete the folder and import or extract the feature set again"
+    record = read_versioned(path, FORMAT, _KEYS, remedy)
     try:
-        record = json.loads(path.read_bytes())
-        if record["format"] != FORMAT:
-            raise DataError(f"{path} has the format {record['format']!r}, this version reads {FORMAT}; import it again")
         values = {key: record[key] for key in _KEYS[1:]}
         values["files"] = {str(n): str(k["sha256"]) for n, k in values["files"].items()}
         local = LocalFeatureSet(**values, folder=folder)
         local.feature_set()
         local.own_split()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise DataError(f"{path} is damaged; delete the folder and import the feature set again") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DataError(f"{path} is damaged; {remedy}") from None
     return local
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from cmrbench.core.dataset import Dataset
 from cmrbench.core.errors import DataError
 from cmrbench.core.hashing import digest
 from cmrbench.core.items import Items
-from cmrbench.data.cache import cache_root, find_in_cache
+from cmrbench.data.cache import cache_root, find_in_cache, read_versioned
 from cmrbench.data.content import ARRAYS
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 MANIFEST = "manifest.json"
+_KEYS = ("dataset", "feature_set", "split", "modalities", "kinds", "dims", "classes", "sizes", "fingerprint", "files")
 TOLD = ("texts", "pictures")
 _HEADER = 128
 """Bytes of a .npy file that holds no elements."""
@@ -83,17 +83,7 @@ def file_name(split: str, modality: str, array: str) -> str:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a prepared folder."""
-    path = folder / MANIFEST
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_bytes())
-        if manifest["format"] != FORMAT:
-            raise DataError(
-                f"{path} is of another version: its format is {manifest['format']!r}, expected {FORMAT}; delete the "
-                "folder, and it is made again"
-            )
-    except (OSError, ValueError, KeyError, TypeError):
-        raise DataError(f"{path} is damaged; delete the folder, and it is made again") from None
-    return manifest
+    return read_versioned(folder / MANIFEST, FORMAT, _KEYS, "delete the folder, and it is made again")
 
 
 def open_prepared(folder: Path, resolved: Resolved) -> Dataset:

@@ -282,7 +282,7 @@ def test_a_split_of_another_version_is_refused(mine: Path) -> None:
     path = mine / "splits" / "mine" / "own" / "split.json"
     record = json.loads(path.read_text(encoding="utf-8")) | {"format": 99}
     path.write_text(json.dumps(record), encoding="utf-8")
-    with pytest.raises(DataError, match="has the format 99, this version reads 1"):
+    with pytest.raises(DataError, match="its format is 99, expected 1"):
         frozen_splits("mine")
 
 

@@ -8,7 +8,6 @@ item id a line, and likewise for ``val``, ``query`` and ``gallery``. Those of th
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import stat
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.dataset import SPLITS
 from cmrbench.core.errors import DataError
-from cmrbench.data.cache import cache_roots
+from cmrbench.data.cache import cache_roots, read_versioned
 
 if TYPE_CHECKING:
     from cmrbench.data.catalogue import NamedSplit
@@ -53,14 +52,13 @@ def read_record(folder: Path) -> dict[str, Any]:
         If it is damaged or of another version.
     """
     path = folder / RECORD
+    remedy = "delete its folder and draw the split again"
+    record = read_versioned(path, FORMAT, _KEYS, remedy)
     try:
-        record = json.loads(path.read_bytes())
-        if record["format"] != FORMAT:
-            raise DataError(f"{path} has the format {record['format']!r}, this version reads {FORMAT}; draw it again")
         values: dict[str, Any] = {key: record[key] for key in _KEYS}
         values["files"] = {str(n): str(f["sha256"]) for n, f in values["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise DataError(f"{path} is damaged; delete its folder and draw the split again") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DataError(f"{path} is damaged; {remedy}") from None
     return values
 
 
