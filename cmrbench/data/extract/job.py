@@ -46,7 +46,8 @@ class Job:
         The dataset in a feature set that has texts and pictures, and in the split on whose training items
         vocabularies and topics are fitted.
     extractors : mapping of modality to str
-        As typed: ``{"image": "hog", "text": "tfidf:words=500"}``.
+        As typed: ``{"image": "hog", "text": "tfidf:words=500"}``. A modality that has vectors already and is not named
+        keeps them; one without is left out.
     feature_set : str
         What the result is called; made of the extractors' names if empty.
     device : str
@@ -105,6 +106,7 @@ class Extracted:
     dataset, feature_set : str
     folder : Path
     dims : mapping of modality to int
+        Of those that were described and those that keep their vectors.
     weights : mapping of modality to str
         SHA-256 of the network's weights, where there are any.
     rows, resumed : int
@@ -188,7 +190,7 @@ def extract_features(
     if catalogue.entry(job.dataset.dataset).builder == "synthetic":
         raise UsageError(f"{job.dataset.dataset} is made as features; there is nothing to extract them of")
     resolved = resolve(job.dataset, catalogue)
-    _check_modalities(job, resolved.name, list(resolved.feature_set.modalities))
+    kept = _kept(job, resolved)
     _check_name(job, resolved)
     dataset = load_dataset(job.dataset, catalogue=catalogue)
     takes = {m: input_kind(dataset, m) for m in job.extractors}
@@ -217,23 +219,26 @@ def extract_features(
             for modality, one in described.items():
                 own = {split: pieces for (m, split), pieces in shards.items() if m == modality}
                 resumed += _one_modality(job, dataset, modality, one, own, progress)
-            assemble(Assembly(job, key, resolved, dataset, described), shards, catalogue)
+            assemble(Assembly(job, key, resolved, dataset, described, kept), shards, catalogue)
             shutil.rmtree(work, ignore_errors=True)
     return _extracted(job.name, resolved.name, rows, resumed)
 
 
-def _check_modalities(job: Job, dataset: str, known: Sequence[str]) -> None:
+def _kept(job: Job, resolved: Resolved) -> tuple[str, ...]:
+    """The modalities that keep their vectors; with those that are described, they must be two or more."""
+    known = resolved.feature_set.modalities
     unknown = [m for m in job.extractors if m not in known]
     if unknown:
-        raise UnknownNameError(
-            f"modality of {dataset}", unknown[0], known, "(name others with --modality NAME=EXTRACTOR)"
-        )
-    if len(job.extractors) < 2:
+        hint = "(name others with --modality NAME=EXTRACTOR)"
+        raise UnknownNameError(f"modality of {resolved.name}", unknown[0], known, hint)
+    kept = tuple(m for m, spec in known.items() if m not in job.extractors and spec.kind == "vector")
+    if not job.extractors or len(job.extractors) + len(kept) < 2:
         left = [m for m in known if m not in job.extractors]
         raise UsageError(
             f"a feature set has two modalities or more: name extractors for two of {', '.join(known)}; "
             f"there is none for {', '.join(left)}"
         )
+    return kept
 
 
 def _check_name(job: Job, resolved: Resolved) -> None:

@@ -37,6 +37,8 @@ class Assembly:
     dataset : Dataset
         What was described.
     described : mapping of modality to Described
+    kept : tuple of str
+        Modalities whose vectors are taken over as they are.
     """
 
     job: Job
@@ -44,6 +46,7 @@ class Assembly:
     resolved: Resolved
     dataset: Dataset
     described: Mapping[str, Described]
+    kept: tuple[str, ...]
 
 
 def assemble(made: Assembly, shards: Mapping[tuple[str, str], Shards], catalogue: Catalogue) -> None:
@@ -76,28 +79,39 @@ def _write(made: Assembly, shards: Mapping[tuple[str, str], Shards], folder: Pat
     dims: dict[str, int] = {}
     mapping: dict[str, str] = {}
     dataset = made.dataset
-    for (modality, split), pieces in shards.items():
-        role = f"{modality}_{split}"
-        dims[modality] = pieces.assemble(folder / f"{role}.npy")
-        mapping[role] = role
-        for own, values in _companions(dataset.part(split)[modality], split):
-            np.save(folder / f"{own}.npy", values, allow_pickle=False)
-            mapping[own] = own
+    modalities = [m for m in dataset.modalities if m in made.described or m in made.kept]
+    for split in dataset.sizes:
+        for modality in modalities:
+            role = f"{modality}_{split}"
+            items = dataset.part(split)[modality]
+            if modality in made.kept:
+                np.save(folder / f"{role}.npy", items.features, allow_pickle=False)
+                dims[modality] = items.dim
+            else:
+                dims[modality] = shards[modality, split].assemble(folder / f"{role}.npy")
+            mapping[role] = role
+            for own, values in _companions(items, split):
+                np.save(folder / f"{own}.npy", values, allow_pickle=False)
+                mapping[own] = own
     if dataset.classes:
         np.save(folder / "class_names.npy", np.array(dataset.classes, np.str_), allow_pickle=False)
         mapping["class_names"] = "class_names"
     return LocalFeatureSet(
         builder="mapped",
         options={"mapping": mapping},
-        modalities={m: _specification(one, dims[m]) for m, one in made.described.items()},
+        modalities={m: _specification(made, m, dims[m]) for m in modalities},
         summary=f"extracted from {dataset.name}/{dataset.feature_set}",
         provenance=_provenance(made),
         split={"kind": "source"},
     )
 
 
-def _specification(one: Described, width: int) -> dict[str, Any]:
+def _specification(made: Assembly, modality: str, width: int) -> dict[str, Any]:
     """As the catalogue describes a modality."""
+    if modality in made.kept:
+        known = made.resolved.feature_set.modalities[modality]
+        return known.model_dump(include={"extractor", "kind", "layer", "normalisation"}) | {"dims": width}
+    one = made.described[modality]
     settings = ", ".join(f"{k}={v}" for k, v in one.parameters.items() if v != "")
     return {
         "kind": "vector",
@@ -129,6 +143,7 @@ def _provenance(made: Assembly) -> dict[str, Any]:
             }
             for m, one in described.items()
         },
+        "kept": list(made.kept),
         "weights_sha256": {m: one.weights for m, one in described.items() if one.weights},
         "seed": made.job.seed,
         "rows": sum(len(inputs) for one in described.values() for inputs in one.inputs.values()),

@@ -95,7 +95,7 @@ class Raw:
             "sources": [
                 {"file": "Flickr8k.token.txt"},
                 *({"file": f} for f in LISTS.values()),
-                *({"file": f, "attachment": True, "optional": True} for f in attached),
+                *({"file": f, "attachment": True} for f in attached),
             ],
             "feature_sets": {"raw": {"default": True, "modalities": {"image": raw, "text": raw}}},
             "splits": {

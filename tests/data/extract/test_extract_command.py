@@ -83,20 +83,24 @@ def test_captions_are_measured_by_instance(raw: made_raw.Raw, tmp_path: Path) ->
     assert [r["status"] for r in report] == ["done"]
 
 
-def test_more_than_two_modalities(cache: Path) -> None:
-    arguments = [
-        "--modality",
-        "image=colour",
-        "--modality",
-        "text_en=bow:words=9",
-        "--modality",
-        "text_ja=bow:words=8",
-    ]
-    made = json.loads(call("extract", "emoji/multilingual", *arguments, "--as", "three", "--json").stdout)
-    assert made["dims"] == {"image": 72, "text_en": 10, "text_ja": 9}
-    own, base = load_dataset("emoji/three"), load_dataset("emoji/multilingual")
-    assert own.modalities == ("image", "text_en", "text_ja")
-    assert {s: n["image"] for s, n in own.sizes.items()} == {s: n["image"] for s, n in base.sizes.items()}
+def test_modalities_without_an_extractor_keep_their_vectors(cache: Path) -> None:
+    arguments = ["--modality", "text_ja=bow:words=8", "--image", "colour", "--as", "more"]
+    made = json.loads(call("extract", "emoji/multilingual", *arguments, "--json").stdout)
+    base, own = load_dataset("emoji/multilingual"), load_dataset("emoji/more")
+    assert made["dims"] == {**base.dims, "image": 72, "text_ja": 9}
+    assert own.modalities == base.modalities
+    assert own.sizes == base.sizes
+    for split in base.sizes:
+        for modality in ("text_de", "text_en"):
+            items, kept = base.part(split)[modality], own.part(split)[modality]
+            assert np.array_equal(items.features, kept.features)
+            assert np.array_equal(items.ids, kept.ids)
+    record = json.loads((Path(made["folder"]) / "feature_set.json").read_text())
+    assert record["provenance"]["kept"] == [m for m in base.modalities if m not in ("image", "text_ja")]
+    assert "4-grams" in record["modalities"]["text_de"]["extractor"]
+    call("extract", "emoji", "--text", "bow:words=8", "--as", "one")
+    kept = load_dataset("emoji/one").part("query")["image"].features
+    assert np.array_equal(kept, load_dataset("emoji").part("query")["image"].features)
 
 
 def test_json_says_what_was_made(raw: made_raw.Raw, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
