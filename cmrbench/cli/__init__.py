@@ -11,7 +11,7 @@ import typer
 
 from cmrbench.cli.check import check_command
 from cmrbench.cli.cite import cite_command
-from cmrbench.cli.console import prepare_streams
+from cmrbench.cli.console import one_line, prepare_streams
 from cmrbench.cli.data import app as data_app
 from cmrbench.cli.eval import evaluate_command
 from cmrbench.cli.extract import extract_command
@@ -68,7 +68,7 @@ def main() -> None:
     try:
         app()
     except CmrbenchError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
         if error.errno != errno.ENOSPC:
@@ -81,4 +81,4 @@ def main() -> None:
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
     if category.__module__.startswith("cmrbench"):
-        print(f"warning: {message}", file=sys.stderr)
+        print(f"warning: {one_line(str(message))}", file=sys.stderr)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 LOG_WIDTH = 110
 LEAST_WIDTH = 80
+_CONTROLS = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160))}
 
 
 def console(least: int = LEAST_WIDTH) -> Console:
@@ -29,6 +30,11 @@ def console(least: int = LEAST_WIDTH) -> Console:
         return Console(width=LOG_WIDTH)
     shown = Console()
     return shown if shown.width >= least else Console(width=least)
+
+
+def one_line(text: str) -> str:
+    """The text with control characters written out: names in hostile files must neither break lines nor a terminal."""
+    return text.translate(_CONTROLS)
 
 
 def prepare_streams() -> None:

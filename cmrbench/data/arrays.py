@@ -95,7 +95,8 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
             raise DataError(
                 f"{path} holds Python objects (a pickle), which are never opened; save plain arrays with numpy.savez"
             ) from None
-        raise DataError(f"{path} is not a readable .npz of plain arrays ({" ".join(str(error).split())}); get the file again") from None
+        why = " ".join(str(error).split())
+        raise DataError(f"{path} is not a readable .npz of plain arrays ({why}); get the file again") from None
     except MemoryError:
         raise DataError(f"{path} holds an array that does not fit into memory") from None
     except OSError as error:
@@ -142,13 +143,22 @@ def as_labels(array: np.ndarray, file: str, n_classes: int | None) -> np.ndarray
     Raises
     ------
     DataError
-        If numbers are not in 0..C-1, entries are neither 0 nor 1, or the width is not C.
+        If numbers are not in 0..C-1, or do not begin at 0 where C is not known; if entries are neither 0 nor 1, or the
+        width is not C.
     """
     if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.floor(array)).all():
         array = array.astype(np.int64)
     if array.dtype.kind not in "iub":
-        raise DataError(f"{file}: labels must be whole numbers, got dtype {array.dtype}")
+        raise DataError(
+            f"{file}: labels must be whole numbers, got dtype {array.dtype}; number the classes from 0 and name them "
+            "in class_names"
+        )
     if array.ndim == 1:
+        if n_classes is None and len(array) and array.min() > 0:
+            raise DataError(
+                f"{file}: labels are numbered {array.min()} to {array.max()}; number classes from 0, or give "
+                "class_names"
+            )
         count = n_classes if n_classes is not None else int(array.max(initial=-1)) + 1
         bad = np.flatnonzero((array < 0) | (array >= count))
         if len(bad):

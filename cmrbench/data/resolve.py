@@ -142,6 +142,20 @@ def resolve(name: DatasetName, catalogue: Catalogue) -> Resolved:
     return Resolved(registered, entry, chosen, feature_set, split_name, split, default, located, lists, brought, cut_as)
 
 
+def check_names(name: DatasetName, catalogue: Catalogue) -> None:
+    """Raise an UnknownNameError unless there are a feature set and a split of these names; no data is looked for."""
+    registered, entry = catalogue.resolve(name.dataset), catalogue.entry(name.dataset)
+    known = [*entry.feature_sets, *local_feature_sets(registered)]
+    if name.feature_set is not None and name.feature_set not in known:
+        raise UnknownNameError(f"feature set of {registered}", name.feature_set, known)
+    if name.split is not None and name.split not in entry.splits:
+        from cmrbench.data.splits.frozen import frozen_splits
+
+        frozen = frozen_splits(registered)
+        if name.split not in frozen:
+            raise UnknownNameError(f"split of {registered}", name.split, [*entry.splits, *frozen])
+
+
 def resolve_files(name: str, feature_set: str, located: Located, catalogue: Catalogue) -> Resolved:
     """A registered feature set in its default split, out of files that lie elsewhere (not yet imported)."""
     entry = catalogue.entry(name)

@@ -79,7 +79,7 @@ def validate_cut(
         raise DataError(f"{content.file}: no item is in the split 'train'")
     _complete(parts, content)
     _disjoint(parts, content.file)
-    found = list(_classes_without_training(parts["train"], content))
+    found = [*_unlabelled(parts), *_classes_without_training(parts["train"], content)]
     for protocol in protocols:
         found += _unanswerable(parts, protocol, content.file)
     tolerated = [f for f in found if multilabel and f.by_label]
@@ -176,6 +176,16 @@ def _disjoint(parts: Parts, file: str) -> None:
                 f"{file}: instance {shared[0]} is in both {home[shared[0]]} and {split}; splits are disjoint"
             )
         home |= dict.fromkeys(here, split)
+
+
+def _unlabelled(parts: Parts) -> Iterator[_Fault]:
+    """Items of multi-label data without any label: nothing is relevant to them, and they are relevant to nothing."""
+    for modality in next(iter(parts.values())):
+        items = concatenate([part[modality] for part in parts.values()])
+        if items.labels is not None and not items.labels.any(1).all():
+            without = np.flatnonzero(~items.labels.any(1))
+            more = f", nor have {len(without) - 1} more" if len(without) > 1 else ""
+            yield _Fault(f"{modality}: item {items.ids[without[0]]} has no label{more}", True)
 
 
 def _classes_without_training(train: Mapping[str, Items], content: Content) -> Iterator[_Fault]:
