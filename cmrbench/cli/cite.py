@@ -20,7 +20,7 @@ def cite_command(
         None, metavar="NAME,...", help="Cite these datasets.", autocompletion=complete_datasets
     ),
     results: Path | None = typer.Option(
-        None, help="Cite what this results folder holds. [default: results, if nothing is named]"
+        None, metavar="FOLDER", help="Cite what this results folder holds. [default: results, if nothing is named]"
     ),
     plugin: list[Path] = typer.Option([], metavar="FILE", help="A Python file with a method."),
     methods_dir: list[Path] = typer.Option(
@@ -31,9 +31,12 @@ def cite_command(
     ),
     text: bool = typer.Option(False, "--text", help="A readable line each instead of BibTeX."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON on standard output."),
-    output: Path | None = typer.Option(None, "--output", "-o", help="Write to this file."),
+    output: Path | None = typer.Option(None, "--output", "-o", metavar="FILE", help="Write to this file."),
 ) -> None:
-    """Print what to cite: the papers of methods and datasets, and cmrbench."""
+    """Print BibTeX of methods, datasets and cmrbench.
+
+    Of what a results folder holds, or of what is named.
+    """
     if text and as_json:
         raise UsageError("--text and --json exclude each other: give one of them")
     from cmrbench.citing import cite, to_bibtex, to_text, used_in

@@ -13,17 +13,27 @@ from cmrbench.cli.parsing import complete_datasets
 
 def extract_command(
     name: str = typer.Argument(
-        help="NAME[/FEATURE_SET][:SPLIT]: a dataset that has texts and pictures.", autocompletion=complete_datasets
+        metavar="NAME",
+        help="NAME[/FEATURE_SET][:SPLIT]: a dataset that has texts and pictures.",
+        autocompletion=complete_datasets,
     ),
-    image: str = typer.Option("", help="Extractor of images: hog, colour, vgg19, resnet50, clip-vit-b32 ..."),
-    text: str = typer.Option("", help="Extractor of texts: bow, tfidf, lda, doc2vec, sbert, clip-vit-b32 ..."),
-    audio: str = typer.Option("", help="Extractor of sounds: mfcc."),
+    image: str = typer.Option(
+        "", metavar="EXTRACTOR", help="Extractor of images: hog, colour, vgg19, resnet50, clip-vit-b32 ..."
+    ),
+    text: str = typer.Option(
+        "", metavar="EXTRACTOR", help="Extractor of texts: bow, tfidf, lda, doc2vec, sbert, clip-vit-b32 ..."
+    ),
+    audio: str = typer.Option("", metavar="EXTRACTOR", help="Extractor of sounds: mfcc."),
     modality: list[str] = typer.Option([], metavar="NAME=EXTRACTOR", help="Extractor of any other modality."),
-    feature_set: str = typer.Option("", "--as", metavar="NAME", help="What the feature set is called."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda, cuda:1 ..."),
-    batch: int = typer.Option(64, help="Items a call of the extractor."),
-    shard: int = typer.Option(2048, help="Items between two savings; a stopped job goes on from the last."),
-    seed: int = typer.Option(0, help="For extractors that are fitted."),
+    feature_set: str = typer.Option(
+        "", "--as", metavar="NAME", help="What the feature set is called; without: after its extractors."
+    ),
+    device: str = typer.Option("auto", metavar="DEVICE", help="Where networks run: auto, cpu, cuda, cuda:1 ..."),
+    batch: int = typer.Option(64, metavar="N", help="Items a call of the extractor."),
+    shard: int = typer.Option(
+        2048, metavar="N", help="Items between two savings; a stopped job goes on from the last."
+    ),
+    seed: int = typer.Option(0, metavar="N", help="For extractors that are fitted."),
     datasets_file: list[Path] = FILES,
     as_json: bool = JSON,
 ) -> None:

@@ -15,7 +15,7 @@ from cmrbench.core.errors import UsageError
 
 app = typer.Typer(help="List methods, datasets, transforms, extractors, suites or runs.", no_args_is_help=True)
 _JSON = typer.Option(False, "--json", help="Print JSON on standard output.")
-_RESULTS = typer.Option(Path("results"), help="The results folder.")
+_RESULTS = typer.Option(Path("results"), metavar="FOLDER", help="The results folder.")
 
 
 @app.command("methods")
@@ -26,7 +26,7 @@ def methods_command(
     ),
     as_json: bool = _JSON,
 ) -> None:
-    """List the methods that can be run, and the plugins that could not be loaded."""
+    """List the methods, and plugins that cannot be loaded."""
     from dataclasses import asdict
 
     from cmrbench.core.errors import PluginError
@@ -74,7 +74,7 @@ def datasets_command(
     ),
     as_json: bool = _JSON,
 ) -> None:
-    """List the registered datasets and whether they are on this machine (the same as `cmrbench data list`)."""
+    """List the registered datasets, as `cmrbench data list` does."""
     from cmrbench.cli.data.list import list_datasets
 
     list_datasets([str(f) for f in datasets_file], as_json)
@@ -82,7 +82,7 @@ def datasets_command(
 
 @app.command("transforms")
 def transforms_command(as_json: bool = _JSON) -> None:
-    """List the changes that can be made to a dataset by adding them to its name, as in wiki+noise=0.4."""
+    """List what a dataset's name can ask for: wiki+noise=0.4."""
     from cmrbench.data.transforms import TRANSFORMS
 
     rows = [{"name": t.name, "what": t.summary, "form": t.form(), "example": t.example} for t in TRANSFORMS.values()]

@@ -147,7 +147,7 @@ def test_a_no_is_a_no(shell: Shell, server: FileServer) -> None:
         (["one:split"], "a split or a transform is nothing to fetch"),
         (["one/y", "--accept-licence"], "feature set of one"),
         (["emoji"], "dataset 'emoji' needs no fetch"),
-        ([], "NAMES"),
+        ([], "NAME"),
     ],
 )
 def test_what_is_typed_wrong(shell: Shell, server: FileServer, arguments: list[str], said: str) -> None:

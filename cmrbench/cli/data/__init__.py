@@ -1,16 +1,10 @@
 """`cmrbench data`: what datasets there are, how they come here, whether they are sound. One module a command."""
 
-from cmrbench.cli.data import (  # noqa: F401  (each registers its command)
-    audit,
-    export,
-    fetch,
-    import_,
-    info,
-    list,
-    rm,
-    split,
-    verify,
-)
+# Each module registers its command: help lists them in this order.
+# isort: off
+from cmrbench.cli.data import list, info, fetch, import_, verify, audit, split, export, rm  # noqa: F401
+
+# isort: on
 from cmrbench.cli.data.app import app
 
 __all__ = ["app"]

@@ -12,4 +12,7 @@ JSON = typer.Option(False, "--json", help="Print JSON on standard output.")
 FILES = typer.Option(
     [], "--datasets-file", metavar="FILE", help="A datasets.yaml of your own (also: CMRBENCH_DATASETS)."
 )
-NAME = typer.Argument(help="A dataset's name or alias.", autocompletion=complete_datasets)
+NAME = typer.Argument(metavar="NAME", help="A dataset's name or alias.", autocompletion=complete_datasets)
+MEASURED = typer.Argument(
+    metavar="NAME", help="NAME[/FEATURE_SET][:SPLIT][+TRANSFORM=VALUE]...", autocompletion=complete_datasets
+)

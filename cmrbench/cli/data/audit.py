@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cmrbench.cli.data.app import FILES, JSON, NAME, app
+from cmrbench.cli.data.app import FILES, JSON, MEASURED, app
 from cmrbench.cli.data.output import print_json, print_tables, table
 from cmrbench.core.errors import UsageError
 
@@ -22,19 +22,24 @@ _COLOURS = {"leak": "bold red", "problem": "yellow", "note": "dim"}
 
 @app.command("audit")
 def audit_command(
-    name: str = NAME,
+    name: str = MEASURED,
     sample: int | None = typer.Option(
-        None, help="Items of each split that are searched for near-duplicates; 0: all. [default: 200000]"
+        None,
+        metavar="N",
+        help="Items of each split that are searched for near-duplicates; 0: all. [default: 200000]",
     ),
-    threshold: float = typer.Option(0.99, help="Centred cosine from which rows are near-duplicates."),
+    threshold: float = typer.Option(
+        0.99, metavar="COSINE", help="Centred cosine from which rows are near-duplicates: 0.5 to below 1."
+    ),
     no_save: bool = typer.Option(False, "--no-save", help="Keep no record in the cache folder."),
     as_markdown: bool = typer.Option(False, "--markdown", help="Print Markdown."),
     datasets_file: list[Path] = FILES,
     as_json: bool = JSON,
 ) -> None:
-    """Look for copies, leaks, empty or sorted data, and what chance gets; 1 if there is a leak.
+    """Look for leaks, copies and faults; exit code 1 for a leak.
 
     The result is kept in the cache folder: `cmrbench data info` shows it, and `cmrbench run` warns of a leak.
+    docs/audit.md lists the checks.
     """
     from cmrbench.data import load_catalogue, load_dataset
     from cmrbench.data.audit import AuditOptions, audit_dataset

@@ -6,23 +6,25 @@ from pathlib import Path
 
 import typer
 
-from cmrbench.cli.data.app import FILES, JSON, app
+from cmrbench.cli.data.app import FILES, JSON, MEASURED, app
 from cmrbench.cli.data.output import print_json
-from cmrbench.cli.parsing import complete_datasets
 
 
 @app.command("export")
 def export_command(
-    name: str = typer.Argument(
-        help="NAME[/FEATURE_SET][:SPLIT][+TRANSFORM=VALUE]...", autocompletion=complete_datasets
+    name: str = MEASURED,
+    kind: str = typer.Option(
+        "npz", "--format", metavar="FORMAT", help="npz, folder (of .npy files), h5, mat or parquet."
     ),
-    kind: str = typer.Option("npz", "--format", help="npz, folder (of .npy files), h5, mat or parquet."),
     to: Path = typer.Option(..., metavar="FOLDER", help="The folder that is made."),
     force: bool = typer.Option(False, "--force", help="Replace an earlier export in that folder."),
     datasets_file: list[Path] = FILES,
     as_json: bool = JSON,
 ) -> None:
-    """Write all splits of a dataset with features, labels, ids and a README on licence, citation and arrays."""
+    """Write a dataset's splits for other programs.
+
+    Features, labels, ids, and a README on licence, citation and arrays; `cmrbench data import` reads them back.
+    """
     from cmrbench.core.errors import UnknownNameError
     from cmrbench.core.names import registered_part
     from cmrbench.data import load_catalogue, load_dataset

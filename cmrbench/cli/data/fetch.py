@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @app.command("fetch")
 def fetch_command(
     names: list[str] = typer.Argument(
-        help="Names or aliases; NAME/FEATURE_SET for the files of one feature set.", autocompletion=complete_datasets
+        metavar="NAME",
+        help="Names or aliases; NAME/FEATURE_SET for the files of one feature set.",
+        autocompletion=complete_datasets,
     ),
     accept_licence: bool = typer.Option(
         False, "--accept-licence", help="The licences are known and accepted: do not ask."
@@ -34,7 +36,10 @@ def fetch_command(
     datasets_file: list[Path] = FILES,
     as_json: bool = JSON,
 ) -> None:
-    """Download datasets; what was cut goes on where it stopped, and every file is checked."""
+    """Download datasets, and check what came.
+
+    The terms are shown and asked for once. The same command goes on where a cut download stopped.
+    """
     from cmrbench.core.errors import UsageError
     from cmrbench.core.names import DatasetName
     from cmrbench.data.catalogue import load_catalogue

@@ -38,17 +38,17 @@ def import_command(
         0.1,
         "--val",
         metavar="SHARE",
-        help="Training items for validation, where your file has a split without; 0: none.",
+        help="Share of the training items for validation, where your file has a split without; 0: none.",
     ),
     replace: bool = typer.Option(False, "--replace", help="Replace features of yours that have this name."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show what each array is taken for, and stop."),
     datasets_file: list[Path] = FILES,
     as_json: bool = JSON,
 ) -> None:
-    """Bring a dataset's source files, or features of your own, into the cache; they are checked before.
+    """Bring a dataset's files, or features of your own.
 
-    Features of your own (.mat, .h5, .npz, .npy, .parquet, or a folder of them) become NAME/imported, or NAME/FS with
-    --as FS. docs/importing.md says which layouts are recognised.
+    All is checked before anything is kept. Features of your own (.mat, .h5, .npz, .npy, .parquet, or a folder of them)
+    become NAME/imported, or NAME/FS with --as FS. docs/importing.md says which layouts are recognised.
     """
     from cmrbench.data.catalogue import load_catalogue
     from cmrbench.data.importing.brought import bring

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cmrbench.cli.data.app import FILES, JSON, NAME, app
+from cmrbench.cli.data.app import FILES, JSON, MEASURED, app
 from cmrbench.cli.data.output import SPLITS, print_json, print_tables, row, sizes_of, table
 
 if TYPE_CHECKING:
@@ -19,15 +19,20 @@ if TYPE_CHECKING:
 
 
 @app.command("info")
-def info_command(name: str = NAME, datasets_file: list[Path] = FILES, as_json: bool = JSON) -> None:
-    """Describe one dataset: licence, citation, features, splits, protocols, and the figures of its data."""
+def info_command(name: str = MEASURED, datasets_file: list[Path] = FILES, as_json: bool = JSON) -> None:
+    """Describe one dataset, and its data if it is here.
+
+    Terms, citation, features, splits, protocols; of the data, sizes, classes, norms, chance, and what audits found.
+    """
     from cmrbench.core.citation import Citation
     from cmrbench.core.names import DatasetName
     from cmrbench.data.catalogue import load_catalogue
     from cmrbench.data.describe import describe
+    from cmrbench.data.resolve import check_names
 
     catalogue = load_catalogue(datasets_file)
     asked = DatasetName.parse(name)
+    check_names(asked, catalogue)
     described = describe(catalogue, asked.dataset)
     citation = catalogue.entry(described["name"]).citation
     bibtex = citation.bibtex() if isinstance(citation, Citation) else None

@@ -8,15 +8,17 @@ from typing import Any
 import typer
 
 from cmrbench.cli.data.app import FILES, JSON, app
-from cmrbench.cli.data.output import print_json, print_tables, row, sizes_of, table
-from cmrbench.cli.data.rm import size
+from cmrbench.cli.data.output import print_json, print_tables, row, size, sizes_of, table
 
 _LICENCE_CHARACTERS = 90
 
 
 @app.command("list")
 def list_command(datasets_file: list[Path] = FILES, as_json: bool = JSON) -> None:
-    """List the registered datasets: what is here, how the others are had, how large they are, under which terms."""
+    """List the registered datasets, and how they are had.
+
+    What is on this machine; of the others, how they come here, how large they are, and under which terms.
+    """
     list_datasets([str(f) for f in datasets_file], as_json)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _WRAPPED = ("", "extractor; normalisation", "item", "detail", "queries", "gallery\nitems")
 SPLITS = ("train", "val", "query", "gallery")
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _MARKS = {"ok": "[green]ok[/]", "bad": "[bold red]bad[/]", "missing": "[yellow]missing[/]"}
 
 
@@ -51,3 +52,11 @@ def print_tables(*tables: Table) -> None:
     out = console()
     for made in tables:
         out.print(made)
+
+
+def size(n: int) -> str:
+    """Bytes for people: ``1.5 GiB``."""
+    value, unit = float(n), 0
+    while value >= 1024 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{n} bytes"

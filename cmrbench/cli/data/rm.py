@@ -7,17 +7,15 @@ from pathlib import Path
 import typer
 
 from cmrbench.cli.data.app import FILES, JSON, app
-from cmrbench.cli.data.output import print_json, print_tables, row, table
+from cmrbench.cli.data.output import print_json, print_tables, row, size, table
 from cmrbench.cli.parsing import complete_datasets
-
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 @app.command("rm")
 def rm_command(
-    name: str = typer.Argument(help="NAME[/FEATURE_SET][:SPLIT].", autocompletion=complete_datasets),
+    name: str = typer.Argument(metavar="NAME", help="NAME[/FEATURE_SET][:SPLIT].", autocompletion=complete_datasets),
     sources: bool = typer.Option(False, "--sources", help="Files that were fetched or imported."),
-    prepared: bool = typer.Option(False, "--prepared", help="Prepared arrays and audits (if nothing else is said)."),
+    prepared: bool = typer.Option(False, "--prepared", help="Prepared arrays and audits; so does no option."),
     features: bool = typer.Option(False, "--features", help="Features that were brought or extracted."),
     splits: bool = typer.Option(False, "--splits", help="Splits that were drawn or brought."),
     everything: bool = typer.Option(False, "--all", help="All of these."),
@@ -25,10 +23,10 @@ def rm_command(
     datasets_file: list[Path] = FILES,
     as_json: bool = JSON,
 ) -> None:
-    """Remove what the cache holds of a dataset; what and how much is shown first.
+    """Remove what the cache holds of a dataset, after asking.
 
-    Only the cache folder that is written is touched: shared ones that CMRBENCH_DATA names before it stay as they are.
-    With --json and without --yes nothing is removed.
+    What and how much is shown first. Only the cache folder that is written is touched: shared ones that CMRBENCH_DATA
+    names before it stay as they are. With --json and without --yes nothing is removed.
     """
     from cmrbench.core.names import DatasetName
     from cmrbench.data.catalogue import load_catalogue
@@ -68,11 +66,3 @@ def rm_command(
         raise typer.Exit(1)
     remove(removal)
     typer.echo(f"removed {size(removal.bytes)}")
-
-
-def size(n: int) -> str:
-    """Bytes for people: ``1.5 GiB``."""
-    value, unit = float(n), 0
-    while value >= 1024 and unit < len(_UNITS) - 1:
-        value, unit = value / 1024, unit + 1
-    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{n} bytes"

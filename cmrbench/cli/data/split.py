@@ -18,29 +18,50 @@ if TYPE_CHECKING:
 
 _SCHEMES = ("draw", "order", "source")
 _SIZE = "a count, a share such as 0.1"
+_PART = "SIZE"
 
 
 @app.command("split")
 def split_command(
-    name: str = typer.Argument(help="NAME or NAME/FEATURE_SET.", autocompletion=complete_datasets),
-    scheme: str = typer.Option("draw", help="draw (seeded), order (first or last in the file) or source (its own)."),
-    query: str | None = typer.Option(None, help=f"Instances: {_SIZE}; scheme order: 'last 2000'."),
-    train: str | None = typer.Option(None, help=f"{_SIZE.capitalize()}, or rest; the validation items are among them."),
-    val: str | None = typer.Option(None, help=f"{_SIZE.capitalize()}; taken out of the training items."),
-    gallery: str | None = typer.Option(None, help=f"{_SIZE.capitalize()}, or rest; left out: no such split."),
-    val_from: str | None = typer.Option(None, help="train, rest (draw, order), or query (source)."),
+    name: str = typer.Argument(metavar="NAME", help="NAME or NAME/FEATURE_SET.", autocompletion=complete_datasets),
+    scheme: str = typer.Option(
+        "draw", metavar="KIND", help="draw (seeded), order (first or last in the file) or source (its own)."
+    ),
+    query: str | None = typer.Option(
+        None, metavar=_PART, help=f"Instances: {_SIZE}; with --scheme order: 'first 2000', 'last 0.1'."
+    ),
+    train: str | None = typer.Option(
+        None, metavar=_PART, help=f"{_SIZE.capitalize()}, or rest; the validation items are among them."
+    ),
+    val: str | None = typer.Option(
+        None, metavar=_PART, help=f"{_SIZE.capitalize()} (of the training items, which it is taken out of)."
+    ),
+    gallery: str | None = typer.Option(
+        None, metavar=_PART, help=f"{_SIZE.capitalize()}, or rest; left out: no such items."
+    ),
+    val_from: str | None = typer.Option(
+        None,
+        metavar="PART",
+        help="What val is taken out of: train; rest (draw, order); query (source). [default: train]",
+    ),
     per_class: bool = typer.Option(False, "--per-class", help="Draw the same share of every class."),
     each: bool = typer.Option(False, "--each", help="Sizes are counts a class."),
-    seed: int | None = typer.Option(None, help="Seed of the draw; 0 if left out."),
+    seed: int | None = typer.Option(None, metavar="N", help="Seed of the draw. [default: 0]"),
     as_name: str | None = typer.Option(None, "--as", metavar="SPLIT", help="What the new split is called."),
     source: Path | None = typer.Option(
-        None, "--from", metavar="FOLDER", help="Take the lists of ids in a folder (train.txt, query.txt ...) instead."
+        None,
+        "--from",
+        metavar="FOLDER",
+        help="Take lists of ids instead of drawing: train.txt, query.txt ..., an id a line.",
     ),
-    list_them: bool = typer.Option(False, "--list", help="List the splits of the dataset."),
+    list_them: bool = typer.Option(False, "--list", help="List the splits that there are, and who uses them."),
     datasets_file: list[Path] = FILES,
     as_json: bool = JSON,
 ) -> None:
-    """Draw a new split of a dataset and freeze it; it is named NAME:SPLIT from then on."""
+    """Draw a split and freeze it as NAME:SPLIT.
+
+    What is drawn are instances: a picture and its text go together. docs/splits.md explains the schemes.
+    """
     from cmrbench.core.names import DatasetName
     from cmrbench.data.catalogue import load_catalogue
 

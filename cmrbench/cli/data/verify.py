@@ -14,12 +14,18 @@ from cmrbench.cli.parsing import complete_datasets
 @app.command("verify")
 def verify_command(
     names: list[str] = typer.Argument(
-        None, help="Names; without any, all datasets that are on this machine.", autocompletion=complete_datasets
+        None,
+        metavar="NAME",
+        help="Names; without any, all datasets that are on this machine.",
+        autocompletion=complete_datasets,
     ),
     datasets_file: list[Path] = FILES,
     as_json: bool = JSON,
 ) -> None:
-    """Hash sources and prepared files again, and compare splits with the registered ones; 1 if anything differs."""
+    """Check files, splits and arrays; exit code 1 if any differs.
+
+    Sources and prepared arrays are hashed again, and splits are compared with the registered ones.
+    """
     from dataclasses import asdict
 
     from cmrbench.data.catalogue import load_catalogue
