@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cmrbench.data.audit import audit_dataset
     from cmrbench.data.catalogue import Catalogue, load_catalogue
+    from cmrbench.data.extract import extract_features
     from cmrbench.data.fetching.fetch import fetch_dataset
     from cmrbench.data.importing.job import import_dataset
     from cmrbench.data.load import load_dataset
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Catalogue": "catalogue",
     "audit_dataset": "audit",
+    "extract_features": "extract",
     "fetch_dataset": "fetching.fetch",
     "import_dataset": "importing.job",
     "load_catalogue": "catalogue",
@@ -28,6 +30,7 @@ _HOME = {
 __all__ = [
     "Catalogue",
     "audit_dataset",
+    "extract_features",
     "fetch_dataset",
     "import_dataset",
     "load_catalogue",

@@ -1,0 +1,93 @@
+"""docs/data.md is true: its dataset can be registered, built and measured, its tables name every key."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import BaseModel
+
+from cmrbench.core.citation import KINDS, Citation
+from cmrbench.core.errors import DataError
+from cmrbench.data import load_catalogue, load_dataset
+from cmrbench.data.builders.mapped import Options
+from cmrbench.data.catalogue.schema import (
+    Entry,
+    FeatureSet,
+    Labels,
+    ModalityFeatures,
+    NamedSplit,
+    ProtocolFields,
+    Source,
+    SplitRecord,
+)
+
+PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The YAML file of the page, and beside it a file of the arrays that it names: 12 classes of 50 instances."""
+    monkeypatch.setenv("CMRBENCH_DATA", str(tmp_path / "cache"))
+    path = tmp_path / "mine.yaml"
+    path.write_text(PAGE[PAGE.index("    datasets:\n") :].split("\n\n")[0], encoding="utf-8")
+    rng, y = np.random.default_rng(0), np.repeat(np.arange(12), 50)
+    arrays = {name: rng.normal(size=(600, 512)).astype(np.float32) for name in ("S", "P")}
+    (tmp_path / "sketches").mkdir()
+    np.savez(tmp_path / "sketches" / "clip.npz", y=y, **arrays)
+    return path
+
+
+def test_the_dataset_of_the_page_is_built(registered: Path) -> None:
+    dataset = load_dataset("sketch", catalogue=load_catalogue([registered]))
+    assert (dataset.name, dataset.feature_set) == ("sketches", "clip")
+    sizes = {split: counts["photo"] for split, counts in dataset.sizes.items()}
+    assert sizes == {"train": 324, "val": 36, "query": 60, "gallery": 180}  # val: a tenth of the 360 for training
+    assert dataset.part("query")["sketch"].labels.sum(axis=0).tolist() == [5] * 12
+    assert [p.name for p in dataset.protocols] == ["query-gallery"]
+
+
+def test_a_key_that_the_page_does_not_have_is_refused(registered: Path) -> None:
+    registered.write_text(f"{registered.read_text(encoding='utf-8')}\n        reader: npz", encoding="utf-8")
+    with pytest.raises(DataError, match="unknown key 'reader'; allowed: title, "):
+        load_catalogue([registered])
+
+
+def table(heading: str) -> set[str]:
+    """The code in the rows of the table with that head."""
+    return set(re.findall(r"`([^`]+)`", PAGE.partition(f"| {heading} |")[2].partition("\n\n")[0]))
+
+
+def keys(*models: type[BaseModel]) -> set[str]:
+    return {field.alias or name for model in models for name, field in model.model_fields.items()}
+
+
+@pytest.mark.parametrize(
+    ("heading", "wanted"),
+    [
+        ("key of a dataset", keys(Entry, Options) | {f.name for f in fields(Citation)} | {*KINDS}),
+        ("key of a source", keys(Source)),
+        ("key of a feature set", keys(FeatureSet, ModalityFeatures) - {"default"}),
+        ("key of a split", keys(NamedSplit, SplitRecord)),
+        ("key of a protocol", keys(ProtocolFields)),
+    ],
+)
+def test_every_key_is_explained(heading: str, wanted: set[str]) -> None:
+    assert wanted - table(heading) == set()
+
+
+def test_the_keys_of_labels_are_explained() -> None:
+    (row,) = re.findall(r"^\| `labels` \| (.*)$", PAGE, flags=re.MULTILINE)
+    assert all(f"`{key}" in row for key in keys(Labels))
+
+
+def test_the_python_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CMRBENCH_DATA", str(tmp_path))
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    names: dict = {}
+    exec(code, names)
+    assert names["dataset"].name == "emoji+train=0.5"
+    assert len(names["dataset"].texts("train", "text")) == len(names["dataset"].part("train")["text"].ids)
