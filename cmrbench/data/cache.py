@@ -88,8 +88,9 @@ def explained(folder: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # numpy reports a write that was cut short without an error number: "100 requested and 50 written".
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) or "requested and" in str(error):
+        # numpy reports these without an error number: "100 requested and 50 written", "Not enough free space to write".
+        told = any(part in str(error) for part in ("requested and", "free space"))
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) or told:
             why = "the disk is full; free some space"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             why = "it is not writable; make it writable"
