@@ -23,6 +23,9 @@ from cmrbench.cli.report import report_command
 from cmrbench.cli.run import run_command
 from cmrbench.core.errors import CmrbenchError
 
+_UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO)
+"""What a file system refuses of a path that a user names or that lies in a folder which is shared."""
+
 app = typer.Typer(
     name="cmrbench",
     help="Benchmark and leaderboards for cross-modal retrieval.",
@@ -71,6 +74,10 @@ def main() -> None:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:
+        if error.filename is not None and error.errno in _UNUSABLE:
+            where = one_line(str(error.filename))
+            print(f"error: {where} cannot be used: {error.strerror}; change that, or name another", file=sys.stderr)
+            sys.exit(2)
         if error.errno != errno.ENOSPC:
             raise
         print(f"error: the output cannot be written: {error}", file=sys.stderr)

@@ -109,6 +109,8 @@ def read_local(folder: Path) -> LocalFeatureSet:
     try:
         values = {key: record[key] for key in _KEYS[1:]}
         values["files"] = {str(n): str(k["sha256"]) for n, k in values["files"].items()}
+        if any(Path(name).name != name for name in values["files"]):
+            raise ValueError("a file that does not lie in the folder")
         local = LocalFeatureSet(**values, folder=folder)
         local.feature_set()
         local.own_split()
@@ -128,7 +130,9 @@ def new_local_feature_set(name: str, feature_set: str, replace: bool = False) ->
     """
     final = cache_root() / "features" / name / feature_set
     if final.exists() and not replace:
-        raise UsageError(f"dataset {name!r} has a local feature set {feature_set!r} already; choose another name")
+        raise UsageError(
+            f"dataset {name!r} has a local feature set {feature_set!r} already; choose another name, or say --replace"
+        )
     with new_folder(final, f"store {name}/{feature_set}", replace=replace) as temporary:
         yield temporary
         if not (temporary / RECORD).is_file():

@@ -96,7 +96,9 @@ def check_sources(located: Located) -> None:
 
 
 def check_hash(path: Path, expected: str) -> None:
-    """Raise a DataError unless the file has this SHA-256."""
+    """Raise a DataError unless the file is there and has this SHA-256."""
+    if not path.is_file():
+        raise DataError(f"{path} is not there any more; get the file again")
     found = digest_file(path)
     if found != expected:
         raise DataError(

@@ -151,10 +151,13 @@ def _frozen_splits(name: str, catalogue: Catalogue) -> Iterator[Check]:
 
 
 def _hashed(name: str, kind: str, path: Path, expected: str, note: str, item: str = "") -> Check:
+    if not path.is_file():
+        return Check(name, kind, item or path.name, "missing", f"{path} is not there any more; get it again")
     found = digest_file(path)
     if found == expected:
         return Check(name, kind, item or path.name, "ok", note)
-    remedy = "get it again" if kind == "source" else f"delete {path.parent}, and it is made again"
+    remedies = {"source": "get it again", "features": "import or extract the feature set again"}
+    remedy = remedies.get(kind, f"delete {path.parent}, and it is made again")
     return Check(name, kind, item or path.name, "bad", f"SHA-256 {found}, expected {expected}; {remedy}")
 
 

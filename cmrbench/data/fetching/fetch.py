@@ -247,8 +247,10 @@ class _Fetch:
             write_record(self.folder, self.owner, variant, record)
 
     def _way_out(self) -> str:
-        home = f" from {self.entry.homepage}" if self.entry.homepage else ""
-        return f"or download it by hand{home} and type: cmrbench data import {self.name} --from FOLDER"
+        home = f", from {self.entry.homepage}" if self.entry.homepage else ""
+        return (
+            f"try again later, or download it by hand{home}, and type: cmrbench data import {self.name} --from FOLDER"
+        )
 
     def _note(self, text: str) -> None:
         self.notes.append(text)
