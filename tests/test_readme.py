@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cmrbench.run.suites import Entry
 
@@ -78,6 +79,14 @@ def test_every_dependency_is_explained():
     table = README[README.index("| package | for |") :]
     for name in re.findall(r'"([a-z-]+)>=', block):
         assert re.search(rf"[|,] {name}[ ,]", table), name
+
+
+@pytest.mark.parametrize("extra", ["extract", "bench", "rebuild"])
+def test_every_extra_is_explained(extra):
+    text = (ROOT / "pyproject.toml").read_text()
+    named = re.search(rf"\n{extra} = \[(.*?)\]", text, flags=re.DOTALL)[1]
+    (row,) = re.findall(rf"^\| `{extra}` \| (.*?) \|", README, flags=re.MULTILINE)
+    assert row.split(", ") == re.findall(r'"([A-Za-z0-9_-]+)[>=]=', named)
 
 
 def test_the_documented_configuration_is_one(cache_dir, tmp_path):
