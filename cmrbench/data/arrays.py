@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import mmap
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cmrbench.core.errors import DataError
+from cmrbench.data.cache import explained
 
 if TYPE_CHECKING:
     from numpy.lib.npyio import NpzFile
@@ -23,8 +26,29 @@ BLOCK_BYTES = 32 << 20
 
 
 def scratch_array(folder: Path, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """A new array in a file of `folder`, to be filled in blocks of rows."""
-    return np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
+    """A new array in a file of `folder`, to be filled in blocks of rows.
+
+    Raises
+    ------
+    DataError
+        If there is no room for it.
+    """
+    path = folder / f"{name}.npy"
+    with explained(folder.parent, f"make room for {name} of shape {shape}"):
+        array: np.ndarray = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        reserve(path)
+    return array
+
+
+def reserve(path: Path) -> None:
+    """Have the disk set aside all bytes of a file: a page of a mapped file that finds none kills the process."""
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as handle:
+            try:
+                os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                    raise
 
 
 def row_blocks(array: np.ndarray, rows: np.ndarray | None = None) -> Iterator[np.ndarray]:

@@ -70,6 +70,13 @@ def find_in_cache(*parts: str, holds: str = "") -> Path | None:
     return next((path for path in found if (path / holds if holds else path).exists()), None)
 
 
+def is_full(error: OSError) -> bool:
+    """Whether there was no room left for what was to be written."""
+    # numpy reports these without an error number: "100 requested and 50 written", "Not enough free space to write".
+    told = any(part in str(error) for part in ("requested and", "free space"))
+    return told or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 @contextmanager
 def explained(folder: Path, doing: str) -> Iterator[None]:
     """Turn what the file system refuses into one sentence.
@@ -88,9 +95,7 @@ def explained(folder: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # numpy reports these without an error number: "100 requested and 50 written", "Not enough free space to write".
-        told = any(part in str(error) for part in ("requested and", "free space"))
-        if error.errno in (errno.ENOSPC, errno.EDQUOT) or told:
+        if is_full(error):
             why = "the disk is full; free some space"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             why = "it is not writable; make it writable"
@@ -207,6 +212,11 @@ def scratch_folder() -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=root))
     try:
         yield folder
+    except OSError as error:
+        if not is_full(error):  # it was reading that failed
+            raise
+        with explained(root, "write"):
+            raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
