@@ -18,7 +18,7 @@ from typing import Any
 
 from cmrbench.core.citation import Citation
 from cmrbench.data import load_catalogue
-from cmrbench.data.catalogue import Catalogue, Entry, FeatureSet, Source
+from cmrbench.data.catalogue import Catalogue, Entry, Source
 from cmrbench.data.fetching.obtaining import Download, obtain
 from cmrbench.data.sources import needed
 
@@ -129,6 +129,10 @@ def _section(name: str, entry: Entry, audit: str) -> str:
     return "\n".join(filter(None, parts))
 
 
+MAKERS = {"image": "--image clip-vit-b32", "text": "--text clip-vit-b32", "audio": "--audio mfcc"}
+"""An extractor for each modality that has one; there is none for videos."""
+
+
 def _commands(name: str, entry: Entry) -> list[tuple[str, str]]:
     """What to type, each with why."""
     if obtain(entry).how == "nothing":
@@ -143,8 +147,9 @@ def _commands(name: str, entry: Entry) -> list[tuple[str, str]]:
         if fetched is not None:
             lines.append((f"cmrbench data fetch {brings}", f"{fs_name}: {_files(fetched)}"))
         brought += [_files(files) for files in ways if files]
-        if any(m.kind == "raw" for m in feature_set.modalities.values()):
-            lines.append((_extract(typed, feature_set), f"features of {fs_name}"))
+        raw = [m for m, spec in feature_set.modalities.items() if spec.kind == "raw"]
+        if raw and MAKERS.keys() >= set(raw):
+            lines.append((_extract(typed, raw), f"features of {fs_name}"))
     owner = entry.sources_of or name
     lines += [(f"cmrbench data import {owner} --from FOLDER", f"FOLDER holds {files}") for files in brought]
     lines.append((f"cmrbench data import {name} --from FILE", f"features of yours; then {name}/imported"))
@@ -155,10 +160,8 @@ def _files(sources: Iterable[Source]) -> str:
     return ", ".join(s.file for s in sources)
 
 
-def _extract(typed: str, feature_set: FeatureSet) -> str:
-    makers = {"image": "--image clip-vit-b32", "text": "--text clip-vit-b32", "audio": "--audio mfcc"}
-    raw = [m for m, spec in feature_set.modalities.items() if spec.kind == "raw" and m in makers]
-    known = dict(makers) if "image" in raw else {**makers, "text": "--text tfidf"}
+def _extract(typed: str, raw: list[str]) -> str:
+    known = MAKERS if "image" in raw else {**MAKERS, "text": "--text tfidf"}
     return " ".join([f"cmrbench extract {typed}", *(known[m] for m in raw)])
 
 
