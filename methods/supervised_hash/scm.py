@@ -65,6 +65,7 @@ class SCM(Method):
             venue="Proceedings of the Twenty-Eighth AAAI Conference on Artificial Intelligence",
             year=2014,
             pages="2177-2183",
+            url="https://ojs.aaai.org/index.php/AAAI/article/view/8995",
         ),
         url="https://github.com/BMC-SDNU/Cross-Modal-Hashing-Retrieval",
         deterministic=True,

@@ -69,7 +69,7 @@ class CLIP4CMR(DeepMethod):
         citation=Citation(
             key="zeng2022clip4cmr",
             kind="misc",
-            author="Z. Zeng and W. Mao",
+            author="Zhixiong Zeng and Wenji Mao",
             title=(
                 "A comprehensive empirical study of vision-language pre-trained model for supervised "
                 "cross-modal retrieval"

@@ -72,7 +72,7 @@ class DRCL(DeepMethod):
         citation=Citation(
             key="pu2025drcl",
             kind="article",
-            author="R. Pu and Y. Qin and D. Peng and X. Song and H. Zheng",
+            author="Ruitao Pu and Yang Qin and Dezhong Peng and Xiaomin Song and Huiming Zheng",
             title="Deep reversible consistency learning for cross-modal retrieval",
             venue="IEEE Transactions on Multimedia",
             year=2025,
