@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cmrbench.data.local import local_feature_sets
+from cmrbench.core.errors import DataError
+from cmrbench.data.local import local_feature_sets, read_local
 from cmrbench.data.sources import can_fetch, find_variant, how_to_get, source_folder
 
 if TYPE_CHECKING:
-    from cmrbench.data.catalogue import Catalogue
+    from pathlib import Path
+
+    from cmrbench.data.catalogue import Catalogue, FeatureSet
 
 STATES = {
     "embedded": "comes with the package",
@@ -78,19 +81,13 @@ def describe(catalogue: Catalogue, name: str) -> dict[str, Any]:
             }
             for n, split in entry.splits.items()
         },
-        "local_feature_sets": {n: str(folder) for n, folder in local_feature_sets(name).items()},
+        "local_feature_sets": {n: _local(folder) for n, folder in local_feature_sets(name).items()},
         "can_fetch": can_fetch(entry),
         "homepage": entry.homepage,
         "classes": entry.labels.classes if entry.labels else 0,
         "multilabel": entry.labels.multilabel if entry.labels else False,
         "default_feature_set": entry.default_feature_set,
-        "feature_sets": {
-            n: {
-                "summary": fs.summary,
-                "modalities": {m: spec.model_dump(exclude={"read"}) for m, spec in fs.modalities.items()},
-            }
-            for n, fs in entry.feature_sets.items()
-        },
+        "feature_sets": {n: _described(fs) for n, fs in entry.feature_sets.items()},
         "splits": splits,
         "protocols": [p.model_dump() for p in entry.protocols],
         "sources": [s.model_dump(by_alias=True) for s in entry.sources],
@@ -99,3 +96,17 @@ def describe(catalogue: Catalogue, name: str) -> dict[str, Any]:
         "how_to_get": how_to_get(name, entry) if where == "missing" else "",
     }
     return described
+
+
+def _described(feature_set: FeatureSet) -> dict[str, Any]:
+    modalities = {m: spec.model_dump(exclude={"read"}) for m, spec in feature_set.modalities.items()}
+    return {"summary": feature_set.summary, "modalities": modalities}
+
+
+def _local(folder: Path) -> dict[str, Any]:
+    """A feature set of this machine; of a damaged one, what is wrong with it: the others are shown all the same."""
+    try:
+        described = _described(read_local(folder).feature_set())
+    except DataError as error:
+        described = {"summary": str(error), "modalities": {}}
+    return {"folder": str(folder), **described}

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import made_data
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -97,3 +98,24 @@ def test_import_then_verify_a_damaged_copy(own_cache: Path, tmp_path: Path, monk
 def test_unknown_name() -> None:
     with pytest.raises(UnknownNameError, match="did you mean emoji"):
         output("info", "emojy")
+
+
+def test_info_shows_feature_sets_of_this_machine(
+    own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    rng, labels = np.random.default_rng(0), np.arange(60) % 3
+    arrays = {"image": rng.random((60, 7)), "text": rng.random((60, 5)), "label": labels}
+    np.savez(tmp_path / "mine.npz", split=["train"] * 40 + ["query"] * 10 + ["gallery"] * 10, **arrays)
+    output("import", "caltech256", "--from", tmp_path / "mine.npz", "--as", "vgg", "--about", "image=VGG-19 fc7")
+    assert "vgg (on this machine) │ image      │ 7    │ VGG-19 fc7" in output("info", "caltech256")
+    (here,) = (own_cache / "features" / "caltech256").iterdir()
+    local = json.loads(output("info", "caltech256", "--json"))["local_feature_sets"]
+    assert local["vgg"]["folder"] == str(here)
+    assert local["vgg"]["modalities"]["text"]["dims"] == 5
+
+    (here / "feature_set.json").write_text("{}", encoding="utf-8")
+    shown = output("info", "caltech256")
+    assert "vgg (on this machine)" in shown
+    assert "delete the folder" in " ".join(shown.replace("│", " ").split())
+    assert "caltech256" in output("list")

@@ -90,13 +90,9 @@ def _registered(d: dict[str, Any]) -> list[Table]:
         shown = set_name + (" (default)" if set_name == d["default_feature_set"] else "")
         if set_name in d["splits"]:
             row(splits, shown, *sizes_of(d, set_name))
-        alike: dict[tuple[object, str], list[str]] = {}
-        for modality, spec in feature_set["modalities"].items():
-            how = "; ".join(filter(None, (spec["extractor"], spec["normalisation"])))
-            alike.setdefault((spec["dims"] or "", how), []).append(modality)
-        for (dims, how), modalities in alike.items():
-            row(features, shown, "\n".join(modalities), dims, how)
-            shown = ""
+        _add_features(features, shown, feature_set)
+    for set_name, feature_set in d["local_feature_sets"].items():
+        _add_features(features, f"{set_name} (on this machine)", feature_set)
     schemes = table("split", "detail")
     for split, scheme in d["schemes"].items():
         shown = split + (" (default)" if split == d["default_split"] and len(d["schemes"]) > 1 else "")
@@ -107,6 +103,20 @@ def _registered(d: dict[str, Any]) -> list[Table]:
         items = [" + ".join(p[k]) for k in ("query", "gallery")]
         row(protocols, p["name"], *items, p["gallery_codes"], "\n".join(p["outputs"]), "\n".join(p["metrics"]))
     return [facts, features, schemes, *([splits] if d["splits"] else []), protocols]
+
+
+def _add_features(features: Table, shown: str, feature_set: dict[str, Any]) -> None:
+    """A line for all modalities that are described in the same way."""
+    alike: dict[tuple[object, str], list[str]] = {}
+    for modality, spec in feature_set["modalities"].items():
+        how = "; ".join(filter(None, (spec["extractor"], spec["layer"], spec["normalisation"])))
+        kind = "" if spec["kind"] == "vector" else spec["kind"]
+        alike.setdefault((" ".join(filter(None, (kind, str(spec["dims"] or "")))), how), []).append(modality)
+    for (dims, how), modalities in alike.items():
+        row(features, shown, "\n".join(modalities), dims, how)
+        shown = ""
+    if not alike:
+        row(features, shown, "", "", feature_set["summary"])
 
 
 def _labels(described: dict[str, Any]) -> str:
