@@ -109,7 +109,7 @@ def _feature_set(resolved: Resolved) -> Iterator[Check]:
         yield Check(name, "splits", feature_set, "bad", str(error))
         return
     yield Check(name, "splits", feature_set, "ok", ", ".join(f"{s} {_count(p)}" for s, p in parts.items()))
-    registered = resolved.feature_set.fingerprint
+    registered = resolved.entry.fingerprints.get(feature_set)
     if registered is not None and resolved.is_default_split:
         same = registered == found
         detail = "registered" if same else f"fingerprint {found}, expected {registered}"

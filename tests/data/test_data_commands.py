@@ -8,6 +8,7 @@ from pathlib import Path
 import made_data
 import numpy as np
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from cmrbench.cli.data import app
@@ -119,3 +120,16 @@ def test_info_shows_feature_sets_of_this_machine(
     assert "vgg (on this machine)" in shown
     assert "delete the folder" in " ".join(shown.replace("│", " ").split())
     assert "caltech256" in output("list")
+
+
+def test_values_are_compared_with_the_registered_fingerprints(
+    own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made_data.save(tmp_path / "data", made_data.arrays())
+    for fingerprint, code in (("0" * 64, 1), ("", 0)):
+        known = fingerprint or json.loads(output("verify", "ours", "--json", code=1))[-1]["detail"][12:76]
+        entry = made_data.entry(folder=str(folder), fingerprints={"plain": known})
+        (tmp_path / "ours.yaml").write_text(yaml.safe_dump({"datasets": {"ours": entry}}), encoding="utf-8")
+        monkeypatch.setenv("CMRBENCH_DATASETS", str(tmp_path / "ours.yaml"))
+        checks = json.loads(output("verify", "ours", "--json", code=code))
+        assert [c["status"] for c in checks if c["kind"] == "values"] == ["bad" if code else "ok"]

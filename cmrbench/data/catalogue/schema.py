@@ -114,8 +114,6 @@ class FeatureSet(_Model):
     """The variants of source files that hold it; empty: any."""
     records: dict[Name, Records] | None = None
     """Frozen splits by name, only where this feature set has other items than the entry's others."""
-    fingerprint: Sha256 | None = None
-    """Of the prepared data in the default split."""
 
 
 class ProtocolFields(_Model):
@@ -170,6 +168,8 @@ class Entry(_Model):
     """None: the dataset is known, and takes features that users bring."""
     protocols: list[ProtocolFields] = Field(min_length=1)
     splits: dict[Name, NamedSplit] = Field(default_factory=lambda: {DEFAULT_SPLIT: NamedSplit()}, min_length=1)
+    fingerprints: dict[Name, Sha256] = {}
+    """SHA-256 over all values of a feature set in the default split, where the data has been seen."""
     preset: str = ""
     obtain: str = ""
     """For a person: how to get the sources where no program can."""
@@ -190,6 +190,9 @@ class Entry(_Model):
             raise ValueError(f"source files must differ, got {', '.join(files)}")
         if self.builder != "synthetic" and self.feature_sets and not files and self.sources_of is None:
             raise ValueError(f"builder {self.builder!r} needs sources")
+        unknown_sets = self.fingerprints.keys() - self.feature_sets.keys()
+        if unknown_sets:
+            raise ValueError(f"fingerprints name the feature set {min(unknown_sets)!r}, which there is not")
         for where, used in ((f"protocol {p.name!r}", p.splits) for p in self.protocols):
             unknown = [s for s in used if s not in self.splits]
             if unknown:
