@@ -1,4 +1,4 @@
-"""What the README says is true: its plugin runs, its Python lines run. Its links and commands: test_docs.py."""
+"""What the README says is true: its plugin runs, its Python lines run. Its links and commands: test_pages.py."""
 
 import re
 import subprocess
