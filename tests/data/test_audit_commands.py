@@ -151,7 +151,8 @@ def test_names_lead_nowhere_else() -> None:
 def test_an_unwritable_cache_is_said_in_words(cache: Path) -> None:
     from cmrbench.core.errors import DataError
 
-    cache.write_text("a file", encoding="utf-8")
+    cache.mkdir()
+    (cache / "audits").write_text("a file", encoding="utf-8")
     with pytest.raises(DataError, match="cannot store the audit"):
         save_audit(an_audit())
 
