@@ -168,6 +168,8 @@ def read_versioned(path: Path, version: int, keys: Iterable[str], remedy: str) -
         record = json.loads(path.read_bytes())
         found = record["format"]
         missing = [key for key in keys if key not in record] if found == version else []
+    except PermissionError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); make it readable") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise DataError(f"{path} is damaged; {remedy}") from None
     if found != version:

@@ -45,5 +45,7 @@ def recorded_files(folder: Path) -> dict[str, dict[str, Any]]:
         return {str(name): {**known, "sha256": str(known["sha256"])} for name, known in files.items()}
     except FileNotFoundError:
         return {}
+    except PermissionError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); make it readable") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DataError(f"{path} is damaged; delete it and fetch or import the dataset again") from None

@@ -193,7 +193,7 @@ def _is_of(folder: Path, asked: DatasetName) -> bool:
         return True
     try:
         return bool(json.loads((folder / "manifest.json").read_bytes())["split"] == asked.split)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

@@ -37,6 +37,7 @@ from cmrbench import cli
 from cmrbench.core.dataset import Dataset
 from cmrbench.core.errors import DataError, DatasetMissingError, UnknownNameError
 from cmrbench.data import load_dataset
+from cmrbench.data.arrays import scratch_array
 from cmrbench.data.builders import npz
 from cmrbench.data.extract.shards import Shards
 from cmrbench.data.fetching import download
@@ -284,6 +285,12 @@ def test_disk_full_while_scratch_arrays_are_filled(shell: Shell) -> None:
         said = shell.refuses("data", "import", "own", "--from", folder / "many.npz", "--as", "many")
     assert f"cannot make room for image of shape (2400, 7) under {shell.cache}: {FULL}" in said
     assert [p.name for p in (shell.cache / "features" / "own").iterdir()] == ["imported"]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system cannot set room aside")
+def test_scratch_arrays_have_their_room_set_aside(tmp_path: Path) -> None:
+    array = scratch_array(tmp_path, "image", (1000, 500), np.float32)
+    assert (tmp_path / "image.npy").stat().st_blocks * 512 >= array.nbytes, "a full disk would kill the process"
 
 
 def test_disk_full_in_the_middle_of_preparing(shell: Shell) -> None:
@@ -640,6 +647,17 @@ def test_a_feature_set_whose_file_is_gone(shell: Shell) -> None:
     assert f"{gone} is not there any more; get the file again" in shell.refuses("data", "audit", "own/imported")
 
 
+@pytest.mark.parametrize("scheme", [{"kind": "of a later version"}, 5])
+def test_a_split_whose_record_is_not_understood(scheme: Any, shell: Shell) -> None:
+    shell.accepts("data", "import", "mine", "--from", sound(shell.folder / "brought"))
+    sizes = ("--query", "0.2", "--gallery", "0.3", "--train", "rest")
+    shell.accepts("data", "split", "mine", *sizes, "--as", "drawn")
+    path = shell.cache / "splits" / "mine" / "drawn" / "split.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"scheme": scheme}))
+    for command in (("split", "mine", "--list"), ("audit", "mine:drawn"), ("verify", "mine")):
+        assert f"{path} is damaged; delete its folder and draw the split again" in shell.refuses("data", *command)
+
+
 def killed(task: Callable[[], object]) -> None:
     """Run something in a process of its own, which kills itself on the way."""
     worker = multiprocessing.get_context("fork").Process(target=task)
@@ -845,3 +863,14 @@ def test_paths_too_long_and_names_with_control_characters(shell: Shell) -> None:
     assert "File name too long" in shell.refuses("data", "import", "own", "--from", shell.folder / ("x" * 300))
     said = shell.refuses("data", "import", "own", "--from", shell.folder / "a\n\x1b[31mb.npz")
     assert r"a\n\x1b[31mb.npz is not there" in said
+
+
+def test_a_file_whose_name_is_not_utf8(shell: Shell) -> None:
+    file = sound(shell.folder / "brought") / "data.npz"
+    try:
+        file = file.rename(file.with_name(os.fsdecode(b"\xfe.npz")))
+    except (OSError, UnicodeError):
+        pytest.skip("the file system takes only names in UTF-8")
+    said = shell.refuses("data", "import", "own", "--from", file)
+    assert "has a name that is not UTF-8; give it another one" in said
+    shell.has_nothing_of("own")

@@ -56,7 +56,7 @@ def stored_audit(dataset: str, feature_set: str, fingerprint: str) -> Audit | No
             if path.stat().st_size > _MOST_BYTES:
                 continue
             audit = Audit.from_json(json.loads(path.read_bytes()))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue  # a file that is no audit is as good as none: the next audit replaces it
         if audit.version == VERSION and audit.fingerprint == fingerprint:
             return audit

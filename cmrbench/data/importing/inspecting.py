@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmrbench.core.errors import DataError, UsageError
+from cmrbench.data.archives.safety import printable
 from cmrbench.data.files import SUFFIXES, Stored, open_arrays
 from cmrbench.data.importing.copying import plain_file
 from cmrbench.data.importing.mapping import Proposal, check, propose
@@ -184,4 +185,6 @@ def _files(path: Path) -> tuple[Path, ...]:
         plain_file(file)
         if file.name.startswith("."):
             raise DataError(f"{file} is a hidden file; give it another name")
+        if printable(file.name) != file.name:
+            raise DataError(f"{printable(str(file))} has a name that is not UTF-8; give it another one")
     return files

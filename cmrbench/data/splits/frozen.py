@@ -57,6 +57,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = {key: record[key] for key in _KEYS}
         values["files"] = {str(n): str(f["sha256"]) for n, f in values["files"].items()}
+        summary(values)
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f"{path} is damaged; {remedy}") from None
     return values
