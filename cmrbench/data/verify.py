@@ -13,6 +13,7 @@ from cmrbench.data.content import split_sizes
 from cmrbench.data.local import local_feature_sets
 from cmrbench.data.prepared import MANIFEST, prepared_folder, read_manifest
 from cmrbench.data.reading import read_content
+from cmrbench.data.record import recorded_files
 from cmrbench.data.resolve import Resolved, available, resolve
 from cmrbench.data.sources import Located, locate
 
@@ -88,14 +89,15 @@ def verify_dataset(name: str, catalogue: Catalogue | None = None) -> list[Check]
 
 
 def _sources(name: str, entry: Entry, located: Located) -> Iterator[Check]:
+    recorded = recorded_files(located.folder)
     for source in entry.variants()[located.variant]:
         path = located.folder / source.file
-        expected = source.sha256 or located.hashes.get(source.file)
+        expected = source.sha256 or recorded.get(source.file, {}).get("sha256")
         if not path.is_file():
             # Only attachments can be missing here: nothing is computed from them.
             yield Check(name, "source", source.file, "missing", "attachment; features do not need it")
         elif expected is None:
-            yield Check(name, "source", source.file, "ok", "no SHA-256 is registered")
+            yield Check(name, "source", source.file, "ok", "no SHA-256 is registered or recorded: nothing to compare with")
         else:
             yield _hashed(name, "source", path, expected, "registered" if source.sha256 else "as imported")
 

@@ -133,3 +133,13 @@ def test_values_are_compared_with_the_registered_fingerprints(
         monkeypatch.setenv("CMRBENCH_DATASETS", str(tmp_path / "ours.yaml"))
         checks = json.loads(output("verify", "ours", "--json", code=code))
         assert [c["status"] for c in checks if c["kind"] == "values"] == ["bad" if code else "ok"]
+
+
+def test_a_file_that_nothing_is_known_of_is_not_called_as_imported(
+    own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = made_data.entry(folder=str(made_data.save(tmp_path / "data", made_data.arrays())))
+    (tmp_path / "ours.yaml").write_text(yaml.safe_dump({"datasets": {"ours": entry}}), encoding="utf-8")
+    monkeypatch.setenv("CMRBENCH_DATASETS", str(tmp_path / "ours.yaml"))
+    source = next(c for c in json.loads(output("verify", "ours", "--json")) if c["kind"] == "source")
+    assert source["detail"] == "no SHA-256 is registered or recorded: nothing to compare with"
