@@ -874,3 +874,21 @@ def test_a_file_whose_name_is_not_utf8(shell: Shell) -> None:
     said = shell.refuses("data", "import", "own", "--from", file)
     assert "has a name that is not UTF-8; give it another one" in said
     shell.has_nothing_of("own")
+
+
+def test_catalogues_that_are_no_plain_yaml(shell: Shell) -> None:
+    file = shell.folder / "datasets.yaml"
+    sprung = shell.folder / "sprung"
+    for written, said in (
+        ("[" * 50_000, "nests more than 50 levels deep"),
+        ("- " * 50_000, "nests more than 50 levels deep"),
+        ("? [a]\n: b\n", "unhashable key"),
+        (f"datasets: !!python/object/apply:os.mkdir ['{sprung}']", "could not determine a constructor"),
+        ("datasets: {../mine: {}}", "'../mine'"),
+    ):
+        file.write_text(written)
+        refused = shell.refuses("data", "list")
+        assert str(file) in refused
+        assert said in refused
+    assert not sprung.exists()
+    assert "/dev/zero is not a plain file" in shell.refuses("data", "list", "--datasets-file", "/dev/zero")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import reprlib
+import stat
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,8 @@ from cmrbench.core.errors import DataError, UnknownNameError
 from cmrbench.data.catalogue.schema import Entry, Name
 
 MAX_YAML_BYTES = 4 << 20
+_MAX_DEPTH = 50
+_OWN = Path(__file__).parent.parent.parent / "datasets.yaml"
 
 
 class _File(BaseModel):
@@ -86,9 +89,8 @@ def load_catalogue(extra_files: Iterable[str | Path] = ()) -> Catalogue:
     DataError
         If a file is not what it should be: file, dataset, key, and what is allowed there.
     """
-    own = Path(__file__).parent.parent.parent / "datasets.yaml"
     named = [p for p in os.environ.get("CMRBENCH_DATASETS", "").split(os.pathsep) if p]
-    files = [own, *(Path(p).absolute() for p in [*named, *extra_files])]
+    files = [_OWN, *(Path(p).absolute() for p in [*named, *extra_files])]
     return _load(tuple(dict.fromkeys((f, _stamp(f)) for f in files)))
 
 
@@ -98,6 +100,8 @@ def _stamp(path: Path) -> tuple[int, int]:
         status = path.stat()
     except OSError as error:
         raise DataError(f"catalogue file {path} cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"catalogue file {path} is not a plain file; name a YAML file")
     if status.st_size > MAX_YAML_BYTES:
         raise DataError(f"catalogue file {path} has {status.st_size:,} bytes; at most {MAX_YAML_BYTES:,} are read")
     return status.st_mtime_ns, status.st_size
@@ -134,16 +138,32 @@ class _UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key.value, str):
+                continue
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is given twice", key.start_mark)
-            if isinstance(key.value, str):
-                seen.add(key.value)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)  # type: ignore[no-any-return]
+
+
+def _check_depth(path: Path, written: bytes) -> None:
+    """Refuse what nests so deep that the loader, which calls itself for each level, would end the process."""
+    depth = 0
+    for event in yaml.parse(written, _UniqueKeyLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            raise DataError(f"{path} nests more than {_MAX_DEPTH} levels deep; it is no list of datasets")
 
 
 def _read(path: Path) -> dict[str, Entry]:
     try:
-        content = yaml.load(path.read_bytes(), _UniqueKeyLoader)  # a subclass of the safe loader
+        written = path.read_bytes()
+        if path != _OWN:
+            _check_depth(path, written)
+        content = yaml.load(written, _UniqueKeyLoader)  # a subclass of the safe loader
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise DataError(f"{path}{line}: {error.problem}") from None
