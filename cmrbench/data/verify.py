@@ -97,7 +97,7 @@ def _sources(name: str, entry: Entry, located: Located) -> Iterator[Check]:
             # Only attachments can be missing here: nothing is computed from them.
             yield Check(name, "source", source.file, "missing", "attachment; features do not need it")
         elif expected is None:
-            yield Check(name, "source", source.file, "ok", "no SHA-256 is registered or recorded: nothing to compare with")
+            yield Check(name, "source", source.file, "ok", "no SHA-256 is known: nothing to compare with")
         else:
             yield _hashed(name, "source", path, expected, "registered" if source.sha256 else "as imported")
 

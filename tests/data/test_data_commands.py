@@ -142,4 +142,4 @@ def test_a_file_that_nothing_is_known_of_is_not_called_as_imported(
     (tmp_path / "ours.yaml").write_text(yaml.safe_dump({"datasets": {"ours": entry}}), encoding="utf-8")
     monkeypatch.setenv("CMRBENCH_DATASETS", str(tmp_path / "ours.yaml"))
     source = next(c for c in json.loads(output("verify", "ours", "--json")) if c["kind"] == "source")
-    assert source["detail"] == "no SHA-256 is registered or recorded: nothing to compare with"
+    assert source["detail"] == "no SHA-256 is known: nothing to compare with"

@@ -111,7 +111,7 @@ def _name(inspected: Inspected) -> str:
     feature_set = inspected.wanted.feature_set or BROUGHT
     if not _NAME.fullmatch(feature_set):
         raise UsageError(
-            f"--as {feature_set!r} is no name of a feature set; expected small letters, digits, '_', '.' and '-', at most 64"
+            f"--as {feature_set!r} is no feature set's name; expected at most 64 small letters, digits, '_', '.', '-'"
         )
     if feature_set in inspected.entry.feature_sets:
         raise UsageError(
