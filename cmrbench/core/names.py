@@ -9,6 +9,8 @@ from cmrbench.core.errors import UsageError
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _TRANSFORM = re.compile(r"[a-z][a-z0-9_]*(=[A-Za-z0-9_.:=%-]+)?")
+_OWN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+OWN_FORM = "small letters, digits, '.', '_' and '-', at most 64, no sign first"
 FORM = "NAME[/FEATURE_SET][:SPLIT][+TRANSFORM=VALUE]..."
 
 
@@ -62,3 +64,8 @@ class DatasetName:
 def registered_part(name: str) -> str:
     """The registered name at the head of a dataset's name as results hold it, without split, parameters, transforms."""
     return re.split(r"[\[/:+]", name, maxsplit=1)[0]
+
+
+def is_own_name(text: str) -> bool:
+    """Whether a user may call a dataset, a feature set or a split so: it is a plain folder's name in the cache."""
+    return _OWN.fullmatch(text) is not None

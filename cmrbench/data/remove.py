@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmrbench.core.errors import DataError, UnknownNameError, UsageError
+from cmrbench.core.names import is_own_name
 from cmrbench.data.cache import cache_root, cache_roots, explained
 from cmrbench.data.lock import source_lock
 
@@ -30,7 +31,6 @@ KINDS = {
 }
 """What can be removed: one kind an option."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _PREPARED = re.compile(r"(?P<feature_set>.+)-[0-9a-f]{16}")
 _AUDIT = re.compile(r"(?P<feature_set>.+)-[0-9a-f]{16}\.json")
 
@@ -149,7 +149,7 @@ def _registered(typed: str, catalogue: Catalogue) -> str:
     try:
         return catalogue.resolve(typed)
     except UnknownNameError:
-        if _NAME.fullmatch(typed) and any((cache_root() / kind / typed).is_dir() for kind in KINDS):
+        if is_own_name(typed) and any((cache_root() / kind / typed).is_dir() for kind in KINDS):
             return typed
         raise
 

@@ -767,7 +767,7 @@ def test_names_that_would_leave_the_cache_or_hide_in_it(shell: Shell) -> None:
     split = ("--query", "0.2", "--gallery", "0.3", "--train", "rest")
     for name in OUTSIDE:
         assert "no name of a feature set" in shell.refuses("data", "import", "own", "--from", folder, f"--as={name}")
-        assert "a split's name has" in shell.refuses("data", "split", "mine", *split, f"--as={name}")
+        assert "no name of a split" in shell.refuses("data", "split", "mine", *split, f"--as={name}")
         # What cannot be a feature set's or a split's name removes nothing either.
         for typed in (f"mine/{name}", f"mine:{name}", name):
             code, out, _ = shell("data", "rm", "--all", "--yes", "--", typed)

@@ -163,8 +163,8 @@ def test_a_split_of_a_shared_folder_is_found_and_its_name_is_taken(
     ("arguments", "error", "said"),
     [
         (("mine", *DRAW), UsageError, "--as SPLIT"),
-        (("mine", *DRAW, "--as", "../out"), UsageError, "lower-case letters"),
-        (("mine", *DRAW, "--as", ".hidden"), UsageError, "lower-case letters"),
+        (("mine", *DRAW, "--as", "../out"), UsageError, "is no name of a split"),
+        (("mine", *DRAW, "--as", ".hidden"), UsageError, "is no name of a split"),
         (("mine:standard", *DRAW, "--as", "a"), UsageError, "names a split"),
         (("mine+noise=0.4", *DRAW, "--as", "a"), UsageError, "or a transform"),
         (("nothing", *DRAW, "--as", "a"), UnknownNameError, "unknown dataset 'nothing'"),

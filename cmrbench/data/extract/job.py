@@ -18,7 +18,7 @@ import numpy as np
 
 from cmrbench.core.errors import DataError, UnknownNameError, UsageError
 from cmrbench.core.hashing import derive_seed, digest
-from cmrbench.core.names import DatasetName
+from cmrbench.core.names import OWN_FORM, DatasetName, is_own_name
 from cmrbench.data.cache import cache_root, explained
 from cmrbench.data.extract.extractor import VERSION, Extractor, make_extractor, parse_extractor
 from cmrbench.data.extract.inputs import Files, Inputs, input_kind
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 """``progress(what, rows done, rows in all)``."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?")
 
 
@@ -90,11 +89,8 @@ class Job:
             raise UsageError(f"unknown device {self.device!r}; expected auto, cpu, cuda or cuda:NUMBER")
         for typed in self.extractors.values():
             parse_extractor(typed)
-        if not _NAME.fullmatch(self.name):
-            raise UsageError(
-                f"{self.name!r} is no name of a feature set: small letters, digits, '.', '_' and '-', at most 64; "
-                "name it with --as"
-            )
+        if not is_own_name(self.name):
+            raise UsageError(f"{self.name!r} is no name of a feature set; expected {OWN_FORM}; name it with --as")
 
 
 @dataclass(frozen=True)

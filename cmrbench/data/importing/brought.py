@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import DataError, UsageError
+from cmrbench.core.names import OWN_FORM, is_own_name
 from cmrbench.data.importing.copying import copy_file
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from cmrbench.data.local import LocalFeatureSet
 
 UNKNOWN = "not said at the import"
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -109,10 +108,8 @@ def _name(inspected: Inspected) -> str:
     from cmrbench.data.catalogue.schema import BROUGHT
 
     feature_set = inspected.wanted.feature_set or BROUGHT
-    if not _NAME.fullmatch(feature_set):
-        raise UsageError(
-            f"--as {feature_set!r} is no feature set's name; expected at most 64 small letters, digits, '_', '.', '-'"
-        )
+    if not is_own_name(feature_set):
+        raise UsageError(f"--as {feature_set!r} is no name of a feature set; expected {OWN_FORM}")
     if feature_set in inspected.entry.feature_sets:
         raise UsageError(
             f"{inspected.name}/{feature_set} is a registered feature set; call yours otherwise with --as NAME"

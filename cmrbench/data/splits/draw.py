@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import DataError, UsageError
+from cmrbench.core.names import OWN_FORM, is_own_name
 from cmrbench.data.cache import cache_root, new_folder
 from cmrbench.data.content import split_sizes
 from cmrbench.data.reading import read_content
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from cmrbench.data.catalogue import Catalogue
     from cmrbench.data.resolve import Resolved
     from cmrbench.data.splits.models import Scheme
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -118,10 +116,8 @@ def _once(final: Path) -> Iterator[Path]:
 def _checked(name: DatasetName, split: str, catalogue: Catalogue) -> Resolved:
     if name.split or name.transforms:
         raise UsageError(f"{name} names a split or a transform; a new split is drawn from NAME or NAME/FEATURE_SET")
-    if not _NAME.fullmatch(split):
-        raise UsageError(
-            f"--as {split!r}: a split's name has lower-case letters, digits, '.', '_' and '-', and at most 64 of them"
-        )
+    if not is_own_name(split):
+        raise UsageError(f"--as {split!r} is no name of a split; expected {OWN_FORM}")
     registered, entry = catalogue.resolve(name.dataset), catalogue.entry(name.dataset)
     if entry.builder == "synthetic":
         raise UsageError(
