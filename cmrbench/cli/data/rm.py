@@ -59,7 +59,8 @@ def rm_command(
     for sentence in removal.untouched:
         typer.echo(sentence)
     if not removal.targets:
-        typer.echo(f"nothing to remove of {asked}: no {' or '.join(kinds)} in the cache")
+        looked_for = "; ".join(KINDS[kind] for kind in kinds)
+        typer.echo(f"nothing to remove of {asked}; what was looked for in the cache: {looked_for}")
         return
     if not yes and not typer.confirm(f"remove {size(removal.bytes)} for good?"):
         typer.echo("nothing was removed")
