@@ -19,6 +19,7 @@ from cmrbench.data.catalogue.schema import Entry, Name
 MAX_YAML_BYTES = 4 << 20
 _MAX_DEPTH = 50
 _OWN = Path(__file__).parent.parent.parent / "datasets.yaml"
+_SEE = "'cmrbench data list' shows all, and one of your own needs a --datasets-file (docs/data.md)."
 
 
 class _File(BaseModel):
@@ -58,7 +59,7 @@ class Catalogue:
         resolved = self._aliases.get(lower, lower)
         if resolved not in self._entries:
             known = [*self._entries, *self._aliases]
-            raise UnknownNameError("dataset", name, known, "'cmrbench data list' shows all.")
+            raise UnknownNameError("dataset", name, known, _SEE)
         return resolved
 
     def entry(self, name: str) -> Entry:
