@@ -79,7 +79,7 @@ def test_kill_at_twenty_random_moments_loses_only_runs_in_flight(cache_dir, tmp_
 def test_what_was_finished_is_not_run_again(cache_dir, tmp_path):
     process = start(tmp_path, seeds=8, nap=0.3, jobs=1)
     deadline = time.time() + 30
-    while len(list((tmp_path / "results" / "runs").glob("*.parquet"))) < 3 and time.time() < deadline:
+    while len(list((tmp_path / "results" / "runs").glob("[!.]*.parquet"))) < 3 and time.time() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
