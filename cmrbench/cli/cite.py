@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import typer
 
+from cmrbench.cli.console import write_output
 from cmrbench.cli.parsing import complete_datasets, complete_methods, names
 from cmrbench.core.errors import UsageError
 
@@ -56,13 +56,7 @@ def cite_command(
         written = json.dumps([_plain(one) for one in cited], indent=2, ensure_ascii=False) + "\n"
     else:
         written = (to_text if text else to_bibtex)(cited)
-    if output is None:
-        sys.stdout.write(written)
-        return
-    try:
-        output.write_text(written, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--output {output} cannot be written: {error.strerror or error}") from error
+    write_output(written, output)
 
 
 def _plain(one: object) -> dict[str, object]:

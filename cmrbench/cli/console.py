@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cmrbench.core.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +39,28 @@ def console(least: int = LEAST_WIDTH) -> Console:
 def one_line(text: str) -> str:
     """The text with control characters written out: names in hostile files must neither break lines nor a terminal."""
     return text.translate(_CONTROLS)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on standard output."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def write_output(text: str, output: Path | None) -> None:
+    """Write to the file that ``--output`` names, or to standard output.
+
+    Raises
+    ------
+    UsageError
+        If the file cannot be written.
+    """
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--output {output} cannot be written: {error.strerror or error}") from error
 
 
 def prepare_streams() -> None:

@@ -43,7 +43,7 @@ def extract_command(
     fitted on the training items only. The same command again goes on where a stopped one was. What extractors there
     are: cmrbench list extractors.
     """
-    from cmrbench.cli.data.output import print_json
+    from cmrbench.cli.console import print_json
     from cmrbench.core.errors import UsageError
     from cmrbench.core.names import DatasetName
     from cmrbench.data.catalogue import load_catalogue

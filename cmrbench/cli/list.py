@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import typer
 
-from cmrbench.cli.console import console
+from cmrbench.cli.console import console, print_json
 from cmrbench.core.errors import UsageError
 
 app = typer.Typer(help="List methods, datasets, transforms, extractors, suites or runs.", no_args_is_help=True)
@@ -45,7 +44,7 @@ def methods_command(
     order = list(CATEGORIES)
     rows.sort(key=lambda r: (order.index(r["category"]), r["name"]))
     if as_json:
-        _print_json({"methods": rows, "broken": broken})
+        print_json({"methods": rows, "broken": broken})
         return
     for warning in broken:
         typer.echo(f"warning: {warning}", err=True)
@@ -87,7 +86,7 @@ def transforms_command(as_json: bool = _JSON) -> None:
 
     rows = [{"name": t.name, "what": t.summary, "form": t.form(), "example": t.example} for t in TRANSFORMS.values()]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     _print_table(("transform", "what", "example"), [(r["name"], r["what"], f"wiki+{r['example']}") for r in rows])
 
@@ -113,7 +112,7 @@ def extractors_command(as_json: bool = _JSON) -> None:
             }
         )
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     _print_table(
         ("extractor", "takes", "dims", "parameters", "needs"),
@@ -138,7 +137,7 @@ def suites_command(as_json: bool = _JSON) -> None:
 
     known = suites()
     if as_json:
-        _print_json({name: suite.model_dump() for name, suite in known.items()})
+        print_json({name: suite.model_dump() for name, suite in known.items()})
         return
     rows = []
     for name, suite in known.items():
@@ -153,7 +152,7 @@ def runs_command(results: Path = _RESULTS, as_json: bool = _JSON) -> None:
     """List the runs in a results folder."""
     rows = _runs(results)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     from cmrbench.report.wording import setting
 
@@ -185,7 +184,7 @@ def status_command(results: Path = _RESULTS, as_json: bool = _JSON) -> None:
     counts = Counter(r["status"] for r in rows)
     troubled = [r for r in rows if not is_settled(r["status"])]
     if as_json:
-        _print_json({"runs": len(rows), "by_status": dict(counts), "without_result": troubled})
+        print_json({"runs": len(rows), "by_status": dict(counts), "without_result": troubled})
         return
     typer.echo(f"{results}: {len(rows)} runs" + "".join(f", {n} {s}" for s, n in sorted(counts.items())))
     for r in troubled:
@@ -209,10 +208,6 @@ def _runs(results: Path) -> list[dict[str, Any]]:
 def _modalities(limits: Sequence[int | None]) -> str:
     fewest, most = limits
     return f"{fewest}" if fewest == most else f"{fewest}+" if most is None else f"{fewest}-{most}"
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

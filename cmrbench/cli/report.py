@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cmrbench.cli.console import console
+from cmrbench.cli.console import console, write_output
 from cmrbench.cli.parsing import complete_datasets, metric_name, names
 from cmrbench.core.errors import CmrbenchError, UnknownNameError, UsageError
 
@@ -59,7 +59,7 @@ def report_command(
 
         print_boards(console(least=0), boards)
         return
-    _write(render(boards, "json" if as_json else format or "md"), output)
+    write_output(render(boards, "json" if as_json else format or "md"), output)
 
 
 def read_results(results: Path) -> pa.Table:
@@ -77,13 +77,3 @@ def read_results(results: Path) -> pa.Table:
     if not table.num_rows:
         raise CmrbenchError(f"{results} holds no results yet: make some with `cmrbench run --results {results}`")
     return table
-
-
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        sys.stdout.write(text)
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--output {output} cannot be written: {error.strerror or error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cmrbench.core.errors import UsageError
 
@@ -54,11 +54,6 @@ class DatasetName:
         feature_set = f"/{self.feature_set}" if self.feature_set else ""
         split = f":{self.split}" if self.split else ""
         return self.dataset + feature_set + split + "".join(f"+{t}" for t in self.transforms)
-
-    @property
-    def without_feature_set(self) -> str:
-        """The name as results hold it, where the feature set has a column of its own."""
-        return str(replace(self, feature_set=None))
 
 
 def registered_part(name: str) -> str:

@@ -134,9 +134,7 @@ def new_folder(final: Path, doing: str, replace: bool = False) -> Iterator[Path]
             yield temporary
             temporary.chmod(0o755)
             if replace and final.exists():
-                retired = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent))
-                os.replace(final, retired)
-                shutil.rmtree(retired, ignore_errors=True)
+                shutil.rmtree(retire(final), ignore_errors=True)
             try:
                 temporary.rename(final)
             except OSError:
@@ -144,6 +142,13 @@ def new_folder(final: Path, doing: str, replace: bool = False) -> Iterator[Path]
                     raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def retire(folder: Path) -> Path:
+    """Rename a folder in one step to a temporary name, which nothing reads; returns where it is now."""
+    retired = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=folder.parent))
+    os.replace(folder, retired)
+    return retired
 
 
 def read_versioned(path: Path, version: int, keys: Iterable[str], remedy: str) -> dict[str, Any]:

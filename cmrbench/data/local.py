@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -148,8 +147,3 @@ def save_record(local: LocalFeatureSet, folder: Path) -> None:
     }
     values = {"format": FORMAT} | {key: getattr(local, key) for key in _KEYS[1:]} | {"files": files}
     (folder / RECORD).write_text(json.dumps(values, indent=1, ensure_ascii=False), encoding="utf-8")
-
-
-def remove_local(folder: Path) -> None:
-    """Delete a local feature set."""
-    shutil.rmtree(folder)

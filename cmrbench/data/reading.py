@@ -49,7 +49,7 @@ def read_content(resolved: Resolved) -> Iterator[tuple[Cut, dict[str, dict[str, 
         cut = Cut.by(content, assigned)
         parts, notes = validate_cut(cut, resolved.protocols, resolved.multilabel)
         check_splits(parts, resolved.records, content.file)
-        yield cut, parts, [*content.notes, *_left_out(content, assigned), *notes]
+        yield cut, parts, [*content.notes, *_left_out(assigned), *notes]
 
 
 def _lists(folder: Path | None) -> Any:
@@ -72,7 +72,7 @@ def _as_registered(resolved: Resolved, content: Content) -> None:
         raise DataError(f"{content.file}: {len(content.classes)} classes, the catalogue says {known}")
 
 
-def _left_out(content: Content, assigned: Mapping[str, np.ndarray]) -> list[str]:
+def _left_out(assigned: Mapping[str, np.ndarray]) -> list[str]:
     return [
         f"{modality}: {count:,} of {len(splits):,} items are in no split"
         for modality, splits in assigned.items()

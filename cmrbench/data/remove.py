@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cmrbench.core.errors import DataError, UnknownNameError, UsageError
 from cmrbench.core.names import is_own_name
-from cmrbench.data.cache import cache_root, cache_roots, explained
+from cmrbench.data.cache import cache_root, cache_roots, explained, retire
 from cmrbench.data.lock import source_lock
 
 if TYPE_CHECKING:
@@ -133,9 +132,7 @@ def remove(removal: Removal) -> None:
             _inside(root, target.path)
             with explained(target.path.parent, f"remove {target.path.name}"):
                 if target.path.is_dir() and not target.path.is_symlink():
-                    retired = Path(tempfile.mkdtemp(prefix=".tmp-", dir=target.path.parent))
-                    os.replace(target.path, retired)
-                    shutil.rmtree(retired)
+                    shutil.rmtree(retire(target.path))
                 else:
                     target.path.unlink()
 

@@ -11,7 +11,7 @@ from itertools import permutations
 import numpy as np
 
 from cmrbench.core.dataset import Dataset
-from cmrbench.core.errors import DataError, DeclinedError, MethodError
+from cmrbench.core.errors import DeclinedError, MethodError
 from cmrbench.core.items import Items, concatenate
 from cmrbench.core.outputs import output_problem
 from cmrbench.core.protocol import Protocol
@@ -22,7 +22,7 @@ from cmrbench.metrics import Metric
 from cmrbench.metrics.span import span_of
 from cmrbench.retrieval import READS_LABELS, Encoded
 from cmrbench.run.folds import Fold, cut
-from cmrbench.run.tasks import Side, Task, measure
+from cmrbench.run.tasks import Side, Task, labels_of, measure
 
 STRATEGIES = {
     "real": ("cosine", "euclidean", "inner", "2sknn", "score"),
@@ -183,7 +183,7 @@ class _Runner:
         self.on_stage("encode")
         with _clock(self.seconds, "encode"):
             if self.method.info.reads_labels:
-                array = self.method.encode_labels(modality, _labels(items))
+                array = self.method.encode_labels(modality, labels_of(items))
             else:
                 array = self.method.encode(modality, items.features)
         return checked_representations(self.method.info, modality, array, len(items), self.context.bits)
@@ -278,12 +278,6 @@ def _corresponding(items: Mapping[str, Items]) -> bool:
     """Whether row i of every modality is of the same instance."""
     first, *others = items.values()
     return all(np.array_equal(first.instances, other.instances) for other in others)
-
-
-def _labels(items: Items) -> np.ndarray:
-    if items.labels is None:
-        raise DataError(f"the protocol compares labels, but the {items.modality} items have none")
-    return items.labels
 
 
 def checked_representations(info: MethodInfo, modality: str, array: object, n: int, bits: int | None) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cmrbench.core.errors import DataError
+from cmrbench.core.items import Items
 from cmrbench.core.protocol import Protocol
 from cmrbench.method import Method
 from cmrbench.metrics import Evaluation, Metric, evaluate, from_instances, from_labels
@@ -60,13 +61,14 @@ def _measure_whole(task: Task, metrics: Sequence[Metric], method: Method, thread
     if task.protocol.relevance == "instance":
         relevance = from_instances(query.instances, gallery.instances)
     else:
-        relevance = from_labels(_labels(query.encoded), _labels(gallery.encoded))
+        relevance = from_labels(labels_of(query.encoded), labels_of(gallery.encoded))
     options = method.retrieval_options(task.strategy)
     scores = rank(task.strategy, query.encoded, gallery.encoded, task.seen, method, **options)
     return evaluate(scores, relevance, metrics, threads=threads)
 
 
-def _labels(encoded: Encoded) -> np.ndarray:
-    if encoded.labels is None:
-        raise DataError(f"the protocol compares labels, but the {encoded.modality} items have none")
-    return encoded.labels
+def labels_of(items: Items | Encoded) -> np.ndarray:
+    """The labels, or a DataError where there are none."""
+    if items.labels is None:
+        raise DataError(f"the protocol compares labels, but the {items.modality} items have none")
+    return items.labels

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cmrbench.cli.console import print_json
 from cmrbench.cli.data.app import FILES, JSON, MEASURED, app
-from cmrbench.cli.data.output import print_json, print_tables, table
+from cmrbench.cli.data.output import print_tables, table
 from cmrbench.core.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import typer
 
+from cmrbench.cli.console import print_json
 from cmrbench.cli.data.app import FILES, JSON, MEASURED, app
-from cmrbench.cli.data.output import print_json
 
 
 @app.command("export")

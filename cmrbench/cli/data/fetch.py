@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cmrbench.cli.console import print_json
 from cmrbench.cli.data.app import FILES, JSON, app
-from cmrbench.cli.data.output import print_json
 from cmrbench.cli.parsing import complete_datasets
 
 if TYPE_CHECKING:

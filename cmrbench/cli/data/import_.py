@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cmrbench.cli.console import print_json
 from cmrbench.cli.data.app import FILES, JSON, NAME, app
-from cmrbench.cli.data.output import SPLITS, print_json, print_tables, row, table
+from cmrbench.cli.data.output import SPLITS, print_tables, row, table
 
 if TYPE_CHECKING:
     from cmrbench.data.importing.brought import Brought

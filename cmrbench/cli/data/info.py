@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cmrbench.cli.console import print_json
 from cmrbench.cli.data.app import FILES, JSON, MEASURED, app
-from cmrbench.cli.data.output import SPLITS, print_json, print_tables, row, sizes_of, table
+from cmrbench.cli.data.output import SPLITS, print_tables, row, sizes_of, table
 
 if TYPE_CHECKING:
     from rich.table import Table

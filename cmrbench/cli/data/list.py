@@ -7,8 +7,9 @@ from typing import Any
 
 import typer
 
+from cmrbench.cli.console import print_json
 from cmrbench.cli.data.app import FILES, JSON, app
-from cmrbench.cli.data.output import print_json, print_tables, row, size, sizes_of, table
+from cmrbench.cli.data.output import print_tables, row, size, sizes_of, table
 
 _LICENCE_CHARACTERS = 90
 

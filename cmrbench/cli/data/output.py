@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
-
-import typer
 
 from cmrbench.cli.console import console
 
@@ -22,11 +19,6 @@ def sizes_of(described: dict[str, Any], feature_set: str) -> list[object]:
     """Registered sizes of the default split's four parts, "-" where there is none; nothing where none is registered."""
     sizes = described["splits"].get(feature_set, {}).get(described["default_split"], {})
     return [sizes.get(split, "-") for split in SPLITS] if sizes else []
-
-
-def print_json(value: Any) -> None:
-    """Print a value as JSON on standard output."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def table(*columns: str, header: bool = True) -> Table:

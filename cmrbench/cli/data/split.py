@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cmrbench.cli.console import print_json
 from cmrbench.cli.data.app import FILES, JSON, app
-from cmrbench.cli.data.output import SPLITS, print_json, print_tables, row, table
+from cmrbench.cli.data.output import SPLITS, print_tables, row, table
 from cmrbench.cli.parsing import complete_datasets
 from cmrbench.core.errors import UnknownNameError, UsageError
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import typer
 
+from cmrbench.cli.console import print_json
 from cmrbench.cli.data.app import FILES, JSON, app
-from cmrbench.cli.data.output import print_json, print_tables, row, table
+from cmrbench.cli.data.output import print_tables, row, table
 from cmrbench.cli.parsing import complete_datasets
 
 

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 VERSION = 1
 PICTURES = 123_287
-LABELLED = 122_218
 _INSTANCES = {"images": ("id", "file_name"), "annotations": ("image_id", "category_id"), "categories": ("id", "name")}
 _CAPTIONS = {"annotations": ("id", "image_id", "caption")}
 _SPLIT_OF = {"train": "train", "val": "query"}

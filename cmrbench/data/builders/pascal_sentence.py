@@ -70,7 +70,7 @@ def build(request: BuildRequest) -> Content:
             )
     sentences = _from_page(tree) if tree.has("*.html") or tree.has("*.htm") else _from_files(tree)
     pictures = _pictures(tree)
-    notes = _differences(tree, sentences, pictures)
+    notes = _differences(sentences, pictures)
     ids = sorted(i for i in sentences if sentences[i] and i in pictures)
     if not ids:
         raise DataError(f"{tree.folder}: no picture has sentences of the same class and name")
@@ -186,7 +186,7 @@ class _Page(HTMLParser):
                 self._current.append(text)
 
 
-def _differences(tree: SourceTree, sentences: dict[str, list[str]], pictures: dict[str, str]) -> list[str]:
+def _differences(sentences: dict[str, list[str]], pictures: dict[str, str]) -> list[str]:
     """What is left out, in words."""
     silent = sorted(i for i in pictures if not sentences.get(i))
     unseen = sorted(i for i in sentences if i not in pictures)

@@ -11,8 +11,6 @@ import numpy as np
 from cmrbench.core.errors import DataError
 from cmrbench.data.files.stored import Arrays, Key, Stored, Unreadable, as_text, plain_dtype, said
 
-MAGIC = b"\x93NUMPY"
-
 
 def open_npy(path: Path) -> Arrays:
     """The array of a .npy, named like the file.

@@ -36,12 +36,3 @@ def validation_rows(ids: np.ndarray, labels: np.ndarray | None, share: float) ->
         for members in [order[groups[order] == group]]
     ]
     return np.sort(np.concatenate(taken)) if taken else np.empty(0, np.int64)
-
-
-def cut_validation(splits: np.ndarray, ids: np.ndarray, labels: np.ndarray | None, share: float) -> np.ndarray:
-    """`splits` with a share of ``train`` turned into ``val`` by `validation_rows`."""
-    train = np.flatnonzero(splits == "train")
-    chosen = train[validation_rows(ids[train], None if labels is None else labels[train], share)]
-    cut = splits.astype("<U7")
-    cut[chosen] = "val"
-    return cut
