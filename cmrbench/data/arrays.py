@@ -8,7 +8,7 @@ import mmap
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,6 +127,21 @@ def open_npz(path: Path) -> Iterator[NpzFile]:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
+def read_npz(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """Arrays of an .npz by name, the optional ones where they are there.
+
+    Raises
+    ------
+    DataError
+        As `open_npz`, and if one that is needed is missing.
+    """
+    with open_npz(path) as stored:
+        missing = [name for name in needed if name not in stored.files]
+        if missing:
+            raise DataError(f"{path} has no array {', '.join(missing)}; it has {', '.join(stored.files) or 'none'}")
+        return {name: stored[name] for name in (*needed, *optional) if name in stored.files}
+
+
 def as_features(array: np.ndarray, file: str, modality: str) -> tuple[np.ndarray, str]:
     """Features as float32 with a note on what was done to them.
 
@@ -161,6 +176,13 @@ def as_features(array: np.ndarray, file: str, modality: str) -> tuple[np.ndarray
     return features, ""
 
 
+def whole_numbers(array: np.ndarray) -> np.ndarray:
+    """Floating point numbers that are all whole, as int64; any other array as it is."""
+    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.floor(array)).all():
+        return array.astype(np.int64)
+    return array
+
+
 def as_labels(array: np.ndarray, file: str, n_classes: int | None) -> np.ndarray:
     """Labels as multi-hot uint8 (n, C), from class numbers (n,) or multi-hot (n, C) of 0 and 1.
 
@@ -170,8 +192,7 @@ def as_labels(array: np.ndarray, file: str, n_classes: int | None) -> np.ndarray
         If numbers are not in 0..C-1, or do not begin at 0 where C is not known; if entries are neither 0 nor 1, or the
         width is not C.
     """
-    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.floor(array)).all():
-        array = array.astype(np.int64)
+    array = whole_numbers(array)
     if array.dtype.kind not in "iub":
         raise DataError(
             f"{file}: labels must be whole numbers, got dtype {array.dtype}; number the classes from 0 and name them "

@@ -55,9 +55,8 @@ def build(
     scratch = path.parent / "scratch"
     scratch.mkdir(exist_ok=True)
     with SourceTree(path.parent, [path.name] if path.is_file() else [p.name for p in path.iterdir()]) as tree:
-        return builders.build(
-            BuildRequest("mine", entry, entry.feature_sets["plain"], tree, scratch, extra={"mapping": roles, **options})
-        )
+        spec = entry.feature_sets["plain"].model_copy(update={"options": {"mapping": roles, **options}})
+        return builders.build(BuildRequest("mine", entry, spec, tree, scratch))
 
 
 def save(path: Path, **arrays: Any) -> Path:

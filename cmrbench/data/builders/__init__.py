@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from cmrbench.core.errors import DataError, UnknownNameError
@@ -28,7 +27,7 @@ def builder(name: str) -> Builder:
     UnknownNameError
         With the nearest names.
     """
-    if name not in names() or find_spec(f"{__name__}.{name}") is None:
+    if name not in names():
         raise UnknownNameError("builder", name, names())
     module: Builder = import_module(f"{__name__}.{name}")
     return module

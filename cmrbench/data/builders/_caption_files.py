@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from cmrbench.core.errors import DataError
+from cmrbench.data.builders._json_records import events
 
 if TYPE_CHECKING:
     from cmrbench.data.archives import SourceTree
@@ -45,11 +46,6 @@ class Captioned:
         return cls(instance, split, ((instance, media),), numbered)
 
 
-def tidy(text: str) -> str:
-    """The text with single spaces: released captions hold line ends, tabs and trailing blanks."""
-    return " ".join(text.split())
-
-
 def json_objects(tree: SourceTree, name: str, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of a list in a JSON file, one at a time, each with its place for messages.
 
@@ -69,8 +65,9 @@ def json_objects(tree: SourceTree, name: str, path: str) -> Iterator[tuple[str, 
 
     shown, number = str(tree.folder / name), 0
     with closing(tree.open(name)) as stream:
+        items = ijson.items(events(stream, shown), f"{path}.item" if path else "item")
         try:
-            for number, found in enumerate(ijson.items(stream, f"{path}.item" if path else "item"), start=1):
+            for number, found in enumerate(items, start=1):
                 where = f"{shown} {path or 'object'} {number}"
                 if not isinstance(found, dict):
                     raise DataError(f"{where} is {type(found).__name__}, expected an object")

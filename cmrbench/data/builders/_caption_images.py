@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import DataError
-from cmrbench.data.builders._caption_files import Captioned, json_objects, list_in, text_in, tidy
+from cmrbench.data.builders._caption_files import Captioned, json_objects, list_in, text_in
+from cmrbench.data.builders._raw import plain
 
 if TYPE_CHECKING:
     from cmrbench.data.archives import SourceTree
@@ -42,7 +42,7 @@ def flickr(tree: SourceTree, options: Options, notes: list[str]) -> Iterator[Cap
             raise DataError(
                 f"{tree.folder / name} line {number} is {line!r:.80}; expected name.jpg#0, a tab and a caption"
             )
-        captions.setdefault(picture, []).append((caption_id, tidy(caption)))
+        captions.setdefault(picture, []).append((caption_id, plain(caption)))
     listed = _listed(tree)
     if listed is None:
         notes.append("no lists of train, val and test pictures are among the files: the source draws no splits")
@@ -108,7 +108,7 @@ def _raw(sentence: dict[str, Any], where: str) -> str:
     raw = sentence.get("raw")
     if not isinstance(raw, str):
         raise DataError(f"{where}: 'raw' of a sentence is {raw!r:.80}, expected a text")
-    return tidy(raw)
+    return plain(raw)
 
 
 def recipe1m(tree: SourceTree, options: Options, notes: list[str]) -> Iterator[Captioned]:
@@ -126,7 +126,7 @@ def recipe1m(tree: SourceTree, options: Options, notes: list[str]) -> Iterator[C
         images = [text_in(image, "id", where) for image in list_in(found, "images", dict, where)]
         if images:
             pictures[text_in(found, "id", where)] = tuple(images[:most])
-    count: Counter[str] = Counter()
+    left = 0
     for where, found in json_objects(tree, tree.find("layer1.json"), ""):
         recipe, partition = text_in(found, "id", where), text_in(found, "partition", where)
         if partition not in _PARTITIONS:
@@ -135,13 +135,14 @@ def recipe1m(tree: SourceTree, options: Options, notes: list[str]) -> Iterator[C
             : options.train_pictures if partition == "train" else options.test_pictures
         ]
         if not images:
-            count["without a picture are left out"] += 1
+            left += 1
             continue
         lines = [text_in(found, "title", where)]
         for part in ("ingredients", "instructions"):
             lines += [text_in(line, "text", where) for line in list_in(found, part, dict, where) if line.get("text")]
         media = tuple((image, "/".join([partition, *image[:4], image])) for image in images)
-        text = "\n".join(map(tidy, lines))
+        text = "\n".join(map(plain, lines))
         yield Captioned(recipe, _PARTITIONS[partition], media, ((recipe, text),))
-    notes += [f"{n:,} recipes {what}" for what, n in count.items()]
+    if left:
+        notes.append(f"{left:,} recipes without a picture are left out")
     notes.append(f"at most {options.train_pictures} pictures of a training recipe, {options.test_pictures} of others")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cmrbench.core.errors import DataError
-from cmrbench.data.builders._caption_files import Captioned, csv_rows, json_objects, list_in, text_in, tidy
+from cmrbench.data.builders._caption_files import Captioned, csv_rows, json_objects, list_in, text_in
+from cmrbench.data.builders._raw import plain
 
 if TYPE_CHECKING:
     from cmrbench.data.archives import SourceTree
@@ -39,7 +40,7 @@ def clotho(tree: SourceTree, options: Options, notes: list[str]) -> Iterator[Cap
             continue
         for where, row in csv_rows(tree, tree.find(pattern), ("file_name", *_CLOTHO_COLUMNS)):
             name = f"{part}/{text_in(row, 'file_name', where)}"
-            yield Captioned.of(name, split, name, [tidy(row[column]) for column in _CLOTHO_COLUMNS])
+            yield Captioned.of(name, split, name, [plain(row[column]) for column in _CLOTHO_COLUMNS])
 
 
 def audiocaps(tree: SourceTree, options: Options, notes: list[str]) -> Iterator[Captioned]:
@@ -55,7 +56,7 @@ def audiocaps(tree: SourceTree, options: Options, notes: list[str]) -> Iterator[
         columns = ("youtube_id", "start_time", "caption")
         for where, row in csv_rows(tree, tree.find(f"{part}.csv"), columns):
             clip = f"{text_in(row, 'youtube_id', where)}_{text_in(row, 'start_time', where)}"
-            clips.setdefault(clip, []).append(tidy(row["caption"]))
+            clips.setdefault(clip, []).append(plain(row["caption"]))
         for clip, captions in clips.items():
             yield Captioned.of(clip, split, clip, captions)
 
@@ -91,7 +92,7 @@ def msrvtt(tree: SourceTree, options: Options, notes: list[str]) -> Iterator[Cap
                 raise DataError(f"{where} is of {video}, which is not among the videos")
             if not isinstance(caption, str):
                 raise DataError(f"{where}: 'caption' is {caption!r:.80}, expected a text")
-            captions[video].append(tidy(caption))
+            captions[video].append(plain(caption))
     left = 0
     for video, told in captions.items():
         split = splits[video]
@@ -114,7 +115,7 @@ def _jsfusion(tree: SourceTree) -> dict[str, str]:
         video = text_in(row, "video_id", where)
         if video in found:
             raise DataError(f"{where}: {video} is there twice")
-        found[video] = tidy(row["sentence"])
+        found[video] = plain(row["sentence"])
     return found
 
 
@@ -132,5 +133,5 @@ def vatex(tree: SourceTree, options: Options, notes: list[str]) -> Iterator[Capt
             return
         for where, found in json_objects(tree, tree.find(file), ""):
             video = text_in(found, "videoID", where)
-            told = [tidy(caption) for caption in list_in(found, "chCap" if chinese else "enCap", str, where)]
+            told = [plain(caption) for caption in list_in(found, "chCap" if chinese else "enCap", str, where)]
             yield Captioned.of(video, "query" if chinese and split == "val" else split, video, told)

@@ -8,6 +8,28 @@ from typing import Any, BinaryIO
 from cmrbench.core.errors import DataError
 
 Record = dict[str, Any]
+_MAX_PREFIX = 400
+_BLOCK_BYTES = 4096
+
+
+def events(stream: BinaryIO, shown: str) -> Iterator[tuple[str, str, Any]]:
+    """What `ijson.parse` yields: where, what, value.
+
+    Numbers are floats: whole numbers of any length end the process in ijson 3.6, which asks Python for those that
+    Python refuses to make. It reads small blocks: the paths to all values of a block are made at once, and in a
+    hostile file each is as long as the block.
+
+    Raises
+    ------
+    DataError
+        If keys and lists nest so deep that the path to a value has more than 400 characters.
+    """
+    import ijson
+
+    for event in ijson.parse(stream, use_float=True, buf_size=_BLOCK_BYTES):
+        if len(event[0]) > _MAX_PREFIX:
+            raise DataError(f"{shown} nests too deep below {event[0][:40]!r}; it is no annotation file")
+        yield event
 
 
 def records(stream: BinaryIO, shown: str, fields: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, Record | None]]:
@@ -43,7 +65,7 @@ def records(stream: BinaryIO, shown: str, fields: Mapping[str, Sequence[str]]) -
     found: set[str] = set()
     record: Record = {}
     try:
-        for prefix, event, value in ijson.parse(stream, use_float=True):
+        for prefix, event, value in events(stream, shown):
             if prefix in wanted:
                 if event in ("string", "number", "boolean", "null"):
                     record[wanted[prefix]] = value

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cmrbench.core.errors import DataError
+from cmrbench.data.arrays import whole_numbers
 from cmrbench.data.files import Stored
 from cmrbench.data.importing.label_forms import Labelled, read_labels, stored_vector
 from cmrbench.data.importing.roles import SPLIT_OF, Role
@@ -182,9 +183,7 @@ class RowReader:
         if role not in self.arrays:
             raise DataError(f"{self.file}: there is no array for {role}; give it with --map {role}=ARRAY")
         stored = self.arrays[role]
-        values = stored_vector(stored)
-        if values.dtype.kind == "f" and np.isfinite(values).all() and (values == np.floor(values)).all():
-            values = values.astype(np.int64)
+        values = whole_numbers(stored_vector(stored))
         named = any(r.kind == "ids" and r.modality != modality for r in self.arrays)
         if values.dtype.kind in "iu" and not named:
             return self._row_numbers(stored, values.astype(np.int64), len(base))
@@ -229,9 +228,7 @@ class RowReader:
 
     def _strings(self, role: Role, n: int) -> np.ndarray:
         stored = self.arrays[role]
-        values = stored_vector(stored)
-        if values.dtype.kind == "f" and np.isfinite(values).all() and (values == np.floor(values)).all():
-            values = values.astype(np.int64)
+        values = whole_numbers(stored_vector(stored))
         if values.dtype.kind in "iu":
             values = values.astype(np.str_)
         if values.dtype.kind != "U":

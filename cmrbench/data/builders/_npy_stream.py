@@ -9,6 +9,8 @@ from typing import BinaryIO
 import numpy as np
 
 from cmrbench.core.errors import DataError
+from cmrbench.data.files.npy import header
+from cmrbench.data.files.stored import MAX_ARRAY_BYTES
 
 
 def read_header(stream: BinaryIO, shown: str) -> tuple[tuple[int, ...], np.dtype]:
@@ -24,21 +26,14 @@ def read_header(stream: BinaryIO, shown: str) -> tuple[tuple[int, ...], np.dtype
     Raises
     ------
     DataError
-        If it is no .npy of float16, float32 or float64 in C order, or is empty.
+        If it is no .npy of float16, float32 or float64 in C order, is empty, or claims more than any array may hold.
     """
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-        elif version == (2, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
-        else:
-            raise ValueError(f"format {version[0]}.{version[1]}")
-    except (ValueError, EOFError) as error:
-        raise DataError(f"{shown} is no .npy of numbers: {str(error).splitlines()[0]}") from None
+    shape, fortran, dtype = header(stream, shown)
     if dtype.kind != "f" or dtype.itemsize not in (2, 4, 8) or fortran or not shape or min(shape) < 1:
         order = " in Fortran order" if fortran else ""
         raise DataError(f"{shown} holds {dtype} of shape {shape}{order}; expected rows of real numbers in C order")
+    if math.prod(shape) * dtype.itemsize > MAX_ARRAY_BYTES:
+        raise DataError(f"{shown} claims {dtype} of shape {shape}; at most {MAX_ARRAY_BYTES:,} bytes are read")
     return shape, dtype
 
 

@@ -50,8 +50,13 @@ def undescribed(n: int) -> np.ndarray:
     return np.empty((n, 0), np.float32)
 
 
+def is_number(text: str) -> bool:
+    """Whether it is a whole number of at most seven digits."""
+    return text.isascii() and text.isdigit() and len(text) < 8
+
+
 def plain(text: str) -> str:
-    """A text on one line: line ends, tabs and runs of blanks become one blank."""
+    """A text on one line: line ends, tabs and runs of blanks, which released captions hold, become one blank."""
     return " ".join(text.split())
 
 

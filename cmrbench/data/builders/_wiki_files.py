@@ -20,6 +20,7 @@ import numpy as np
 from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items
 from cmrbench.data.arrays import as_features, as_labels, as_strings
+from cmrbench.data.builders._raw import plain, undescribed
 from cmrbench.data.builders.base import BuildRequest
 from cmrbench.data.content import Content
 from cmrbench.data.files import open_arrays
@@ -65,7 +66,7 @@ def read_files(request: BuildRequest, whole: bool) -> Content:
     for modality, spec in request.feature_set.modalities.items():
         if modality not in _MATRICES:
             raise DataError(f"dataset {request.name!r}: the archive has image and text, not {modality!r}")
-        features = np.empty((n, 0), np.float32)
+        features = undescribed(n)
         if spec.kind != "raw":
             features, note = as_features(_matrix(request, modality, lists), file, modality)
             notes.append(note)
@@ -186,7 +187,7 @@ def section(raw: bytes, where: str) -> tuple[str, str, bool]:
     if not sections:
         raise DataError(f"{where} has no closed <text>; is the file complete?")
     picture = _PICTURE.search(document)
-    text = " ".join(html.unescape(" ".join(sections)).split())
+    text = plain(html.unescape(" ".join(sections)))
     return text, picture[1] if picture else "", latin
 
 

@@ -7,7 +7,7 @@ splits, check labels against the catalogue or write into the cache: that is done
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -51,8 +51,6 @@ class BuildRequest:
     tree: SourceTree
     scratch: Path
     variant: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
-    """Options that stand with the data instead of the catalogue (the mapping of an imported file)."""
 
     @property
     def builder(self) -> str:
@@ -61,10 +59,9 @@ class BuildRequest:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The entry's options, those of the feature set in their place, and those that stand with the data."""
-        own = self.feature_set.options
+        """The entry's options, those of the feature set in their place."""
         of_entry = {} if self.feature_set.builder else self.entry.options
-        return {**of_entry, **(own or {}), **self.extra}
+        return {**of_entry, **(self.feature_set.options or {})}
 
 
 class Builder(Protocol):

@@ -17,6 +17,7 @@ from cmrbench.core.items import Items
 from cmrbench.data.builders._caption_files import Captioned, MediaFiles, StoredTexts
 from cmrbench.data.builders._caption_images import flickr, karpathy, recipe1m
 from cmrbench.data.builders._caption_media import audiocaps, clotho, msrvtt, vatex
+from cmrbench.data.builders._raw import undescribed
 from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 from cmrbench.data.content import Content
 
@@ -163,4 +164,4 @@ class _Gathered:
 
     def _items(self, modality: str) -> Items:
         ids = np.array(self.ids[modality])
-        return Items(modality, np.empty((len(ids), 0), np.float32), ids, np.array(self.instances[modality]))
+        return Items(modality, undescribed(len(ids)), ids, np.array(self.instances[modality]))

@@ -18,6 +18,7 @@ import numpy as np
 
 from cmrbench.core.errors import DataError
 from cmrbench.data.archives.lines import split_lines
+from cmrbench.data.arrays import as_labels
 from cmrbench.data.builders import _raw
 from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 
@@ -76,7 +77,7 @@ def build(request: BuildRequest) -> Content:
     ids = [number for number, stem in stems.items() if sentences.get(stem)]
     if not ids:
         raise DataError(
-            f"{tree.folder}: no sentences belong to the pictures of images.txt, such as {next(iter(known))}"
+            f"{tree.folder}: no sentences belong to the pictures of images.txt, such as {next(iter(stems.values()))}"
         )
     if len(ids) < len(stems):
         notes.append(f"{len(stems) - len(ids):,} pictures without sentences left out")
@@ -95,8 +96,7 @@ def build(request: BuildRequest) -> Content:
     if pictures is None:
         raise DataError(f"{tree.folder} holds none of the pictures, such as images/{files[ids[0]]}")
     codes = sorted(int(c) for c in classes)
-    labels = np.zeros((len(ids), len(codes)), np.uint8)
-    labels[np.arange(len(ids)), np.searchsorted(codes, [class_of[i] for i in ids])] = 1
+    labels = as_labels(np.searchsorted(codes, [class_of[i] for i in ids]), str(tree.folder), len(codes))
     return _raw.Captioned(
         ids=ids,
         labels=labels,
@@ -118,7 +118,7 @@ def _lists(tree: SourceTree) -> dict[str, dict[str, str]]:
             key, _, value = line.strip().partition(" ")
             if not key:
                 continue
-            if not (key.isascii() and key.isdigit() and len(key) < 8) or not value or key in told:
+            if not _raw.is_number(key) or not value or key in told:
                 raise DataError(
                     f"{tree.folder / found} line {number}: expected a new number, a blank and a value, "
                     f"found {line[:80]!r}"
@@ -140,7 +140,7 @@ def _whole(tree: SourceTree, lists: dict[str, dict[str, str]], name: str, allowe
             f"picture {min(different, key=int)}; is the file complete?"
         )
     for number, value in told.items():
-        if not (value.isascii() and value.isdigit() and len(value) < 8 and int(value) in allowed):
+        if not (_raw.is_number(value) and int(value) in allowed):
             raise DataError(f"{where}: picture {number} has {value[:40]!r}, which is not one of the values expected")
     return {number: int(value) for number, value in told.items()}
 

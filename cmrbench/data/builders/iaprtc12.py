@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 VERSION = 1
 LABELS_THAT_OCCUR = 255
 
-_LANGUAGES = {"english": ("eng", "eng"), "german": ("ger", "ger")}
+_LANGUAGES = {"english": "eng", "german": "ger"}
 _MAX_DOCUMENT_BYTES = 1 << 20
 _ELEMENT = re.compile(rb"<(TITLE|DESCRIPTION)\s*>(.*?)</\1\s*>", re.DOTALL | re.IGNORECASE)
 _NUMBER = re.compile(r"([0-9]{1,7})\.[a-z]+$", re.IGNORECASE)
@@ -138,7 +138,7 @@ def _regions(tree: SourceTree) -> dict[int, set[int]]:
             fields = line.split()
             if not fields:
                 continue
-            if len(fields) != 3 or not all(f.isascii() and f.isdigit() and len(f) < 8 for f in fields):
+            if len(fields) != 3 or not all(map(_raw.is_number, fields)):
                 raise DataError(
                     f"{tree.folder / name} line {number}: expected the numbers of a picture, a region and a label, "
                     f"found {line[:80]!r}"
@@ -149,14 +149,14 @@ def _regions(tree: SourceTree) -> dict[int, set[int]]:
 
 def _documents(tree: SourceTree, options: Options, notes: list[str]) -> dict[int, str]:
     """The text of every picture, in one pass over the archive."""
-    folder, ending = _LANGUAGES[options.language]
+    language = _LANGUAGES[options.language]
     texts: dict[int, str] = {}
     silent = 0
-    for name, stream in tree.iterate(f"annotations_complete_{folder}/*/*.{ending}"):
+    for name, stream in tree.iterate(f"annotations_complete_{language}/*/*.{language}"):
         number, where = _number(name), tree.folder / name
         raw = stream.read(_MAX_DOCUMENT_BYTES + 1)
         if number < 0 or number in texts or len(raw) > _MAX_DOCUMENT_BYTES:
-            raise DataError(f"{where}: expected the description of one picture, such as 00/112.{ending}")
+            raise DataError(f"{where}: expected the description of one picture, such as 00/112.{language}")
         found = {element.upper(): _raw.plain(html.unescape(_decoded(text))) for element, text in _ELEMENT.findall(raw)}
         if b"DESCRIPTION" not in found and b"TITLE" not in found:
             raise DataError(f"{where} has neither a TITLE nor a DESCRIPTION; is the file complete?")
@@ -167,7 +167,9 @@ def _documents(tree: SourceTree, options: Options, notes: list[str]) -> dict[int
         else:
             silent += 1
     if not texts:
-        raise DataError(f"{tree.folder} holds no annotations_complete_{folder}/00/112.{ending}; is iaprtc12.tgz there?")
+        raise DataError(
+            f"{tree.folder} holds no annotations_complete_{language}/00/112.{language}; is iaprtc12.tgz there?"
+        )
     if silent:
         notes.append(f"{silent:,} pictures whose {options.text} is empty left out")
     return texts
@@ -189,7 +191,7 @@ def _names(tree: SourceTree, labels: list[int], notes: list[str]) -> tuple[str, 
             code, _, name = line.strip().partition("\t")
             if not code:
                 continue
-            if not (code.isascii() and code.isdigit() and len(code) < 8):
+            if not _raw.is_number(code):
                 raise DataError(
                     f"{tree.folder / found} line {number}: expected a label's number, a tab and its name, "
                     f"found {line[:80]!r}"

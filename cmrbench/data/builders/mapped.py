@@ -98,7 +98,8 @@ def _features(request: BuildRequest, reader: RowReader, parts: Parts) -> tuple[d
             raise DataError(f"{reader.file}: {modality} has different numbers of columns: {shown}")
         n, d = sum(int(r.kept.sum()) for r in mine), mine[0].stored.shape[1]
         target = scratch_array(request.scratch, modality, (n, d), np.float32)
-        note = copy_features([r.stored for r in mine], [r.kept for r in mine], target, modality)
+        remedy = "leave such items out with --drop-empty"
+        note = copy_features([r.stored for r in mine], [r.kept for r in mine], target, modality, remedy)
         notes += [note] if note else []
         hot = None if mine[0].hot is None else _joined(parts, modality, "hot")
         ids, instances = _joined(parts, modality, "ids"), _joined(parts, modality, "instances")

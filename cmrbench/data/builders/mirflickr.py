@@ -145,7 +145,7 @@ def _common_tags(tree: SourceTree, min_images: int) -> list[str]:
         fields = line.split()
         if not fields:
             continue
-        if len(fields) != 2 or not fields[1].isascii() or not fields[1].isdigit():
+        if len(fields) != 2 or not _raw.is_number(fields[1]):
             raise DataError(
                 f"{tree.folder / found} line {number}: expected a tag and its number of pictures, found {line[:80]!r}"
             )
@@ -187,7 +187,7 @@ def _labels(tree: SourceTree, classes: tuple[str, ...], numbers: np.ndarray) -> 
             text = line.strip()
             if not text:
                 continue
-            row = row_of.get(int(text)) if text.isascii() and text.isdigit() and len(text) < 8 else None
+            row = row_of.get(int(text)) if _raw.is_number(text) else None
             if row is None:
                 raise DataError(
                     f"{tree.folder / found} line {number}: expected the number of a picture that has tags, "

@@ -8,7 +8,7 @@ import numpy as np
 
 from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items
-from cmrbench.data.arrays import as_features, as_labels, as_strings, open_npz
+from cmrbench.data.arrays import as_features, as_labels, as_strings, read_npz
 from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 from cmrbench.data.content import Content
 
@@ -34,11 +34,7 @@ def build(request: BuildRequest) -> Content:
     file = str(path)
     needed = [*feature_set.modalities, "split", *(["label"] if entry.labels else [])]
     optional = ("ids", "class_names") if entry.labels else ("ids",)
-    with open_npz(path) as stored:
-        missing = [name for name in needed if name not in stored.files]
-        if missing:
-            raise DataError(f"{file} has no array {', '.join(missing)}; it has {', '.join(stored.files) or 'none'}")
-        raw = {name: stored[name] for name in (*needed, *optional) if name in stored.files}
+    raw = read_npz(path, needed, optional)
 
     items, notes = {}, []
     n = len(raw["split"]) if raw["split"].ndim else 0

@@ -37,6 +37,7 @@ from cmrbench.data.builders._nuswide_files import (
     read_labels,
     read_tags,
 )
+from cmrbench.data.builders._raw import undescribed
 from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 from cmrbench.data.content import Content
 
@@ -246,7 +247,7 @@ def _image(request: BuildRequest, rows: np.ndarray, ids: np.ndarray, notes: list
     """Features of the rows, and the rows without those that are all zero."""
     spec = request.feature_set.modalities["image"]
     if spec.kind == "raw":
-        return np.empty((len(rows), 0), np.float32), rows
+        return undescribed(len(rows)), rows
     dims = 500 if spec.dims is None else spec.dims
     if dims not in _DESCRIPTORS:
         known = ", ".join(f"{d} ({name})" for d, (name, _) in _DESCRIPTORS.items())
@@ -273,7 +274,7 @@ def _image(request: BuildRequest, rows: np.ndarray, ids: np.ndarray, notes: list
 
 def _text(request: BuildRequest, tags: np.ndarray, rows: np.ndarray, mark: bool) -> np.ndarray:
     if request.feature_set.modalities["text"].kind == "raw":
-        return np.empty((len(rows), 0), np.float32)
+        return undescribed(len(rows))
     features = scratch_array(request.scratch, "text", (len(rows), N_TAGS + mark), np.float32)
     for start in range(0, len(rows), 4096):
         block = np.unpackbits(tags[rows[start : start + 4096]], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items
-from cmrbench.data.arrays import as_labels, open_npz
+from cmrbench.data.arrays import as_labels, read_npz
 from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 from cmrbench.data.content import Content
 from cmrbench.data.pictures import part_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 VERSION = 1
 FEATURES, PAIRS = "features_int8.npz", "pairs.parquet"
 PICTURES, OFFSETS = "thumbs64_q50.webpcat", "thumbs64_q50.offsets.npy"
+_BAG = ("bow_indptr", "bow_indices", "bow_vocab")
 
 
 class Options(BuilderOptions):
@@ -40,9 +42,9 @@ def build(request: BuildRequest) -> Content:
     tags = Options.model_validate(request.options).tags
     features, pairs = (request.tree.path(name, request.scratch) for name in (FEATURES, PAIRS))
     file = str(features)
-    with open_npz(features) as stored:
-        arrays = {name: stored[name] for name in stored.files}
     specs = request.feature_set.modalities
+    needed = {"label", "split", *(["class_names"] if tags is None else []), *chain(*map(_arrays, specs.values()))}
+    arrays = read_npz(features, sorted(needed))
     described = {spec.read.get("column", "") for spec in specs.values() if spec.read.get("kind") == "char_ngrams"}
     text_of = {m: spec.read.get("column", m) for m, spec in specs.items() if m.startswith("text")}
     columns = _columns(pairs, {"id", *described, *text_of.values(), *(["tags"] if tags is not None else [])})
@@ -56,13 +58,13 @@ def build(request: BuildRequest) -> Content:
         labels = as_labels(arrays["label"], file, len(classes))
     else:
         classes, labels = tag_labels(columns["tags"], tags)
-    kept = np.asarray(labels.any(1))
-    if not kept.all():
-        notes.append(f"{int((~kept).sum())} items without a tag left out")
+    kept = tagged = np.asarray(labels.any(1))
+    if not tagged.all():
+        notes.append(f"{int((~tagged).sum())} items without a tag left out")
     for column in sorted(described):
         kept = np.logical_and(kept, [bool(text.strip()) for text in columns[column]])
     if described:
-        notes.append(f"{int((~kept).sum())} items without a text in every language left out")
+        notes.append(f"{int((tagged & ~kept).sum())} items without a text in every language left out")
 
     rows = np.flatnonzero(kept)
     items = {}
@@ -96,6 +98,12 @@ def _columns(path: Path, names: set[str]) -> dict[str, list[str]]:
     return {name: ["" if v is None else str(v) for v in table[name].to_pylist()] for name in names}
 
 
+def _arrays(spec: ModalityFeatures) -> tuple[str, ...]:
+    """The arrays that a modality is made of."""
+    column = spec.read.get("column", "")
+    return {"int8": (column, f"{column}_scale"), "bag_of_words": _BAG}.get(spec.read.get("kind", ""), ())
+
+
 def _features(
     spec: ModalityFeatures,
     arrays: dict[str, np.ndarray],
@@ -106,14 +114,12 @@ def _features(
     kind, column = spec.read.get("kind"), spec.read.get("column", "")
     if kind not in ("int8", "bag_of_words", "char_ngrams"):
         raise DataError(f"the catalogue does not say how {modality} is read from {file}")
-    try:
-        if kind == "int8":
-            stored, scale = arrays[column], arrays[f"{column}_scale"]
-            return stored.astype(np.float32) * scale.astype(np.float32)
-        if kind == "bag_of_words":
-            return bag_of_words(arrays["bow_indptr"], arrays["bow_indices"], len(arrays["bow_vocab"]))
-    except KeyError as error:
-        raise DataError(f"{file} has no array {error.args[0]}") from None
+    if kind == "int8":
+        stored, scale = (arrays[name].astype(np.float32) for name in _arrays(spec))
+        return stored * scale
+    if kind == "bag_of_words":
+        indptr, indices, words = (arrays[name] for name in _BAG)
+        return bag_of_words(indptr, indices, len(words))
     return char_ngrams(columns[column], spec.dims or 512)
 
 

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from cmrbench.core.errors import DataError
-from cmrbench.core.items import Items
+from cmrbench.data.arrays import as_labels
+from cmrbench.data.builders import _raw
 from cmrbench.data.builders.base import BuilderOptions, BuildRequest
-from cmrbench.data.content import Content
 
 if TYPE_CHECKING:
     from cmrbench.data.archives import SourceTree
+    from cmrbench.data.content import Content
 
 VERSION = 1
 SENTENCES = 5
@@ -77,30 +78,14 @@ def build(request: BuildRequest) -> Content:
     odd = sum(len(sentences[i]) != SENTENCES for i in ids)
     if odd:
         notes.append(f"{odd} pictures have more or fewer than {SENTENCES} sentences")
-    if options.sentences == "each":
-        told = [(f"{i}#{k}", i, text) for i in ids for k, text in enumerate(sentences[i])]
-    else:
-        told = [(i, i, " ".join(sentences[i])) for i in ids]
-    items = {
-        "image": _items("image", ids, ids),
-        "text": _items("text", [text_id for text_id, _, _ in told], [i for _, i, _ in told]),
-    }
-    asked = request.feature_set.modalities
-    return Content(
-        file=str(tree.folder),
-        items={m: items[m] for m in asked if m in items},
-        splits=None,
+    return _raw.Captioned(
+        ids=ids,
+        labels=as_labels(np.array([CLASSES.index(i.partition("/")[0]) for i in ids]), str(tree.folder), len(CLASSES)),
         classes=CLASSES,
-        notes=tuple(notes),
-        texts={"text": [text for _, _, text in told]} if "text" in asked else {},
-        pictures={"image": [pictures[i] for i in ids]} if "image" in asked else {},
-    )
-
-
-def _items(modality: str, ids: list[str], instances: list[str]) -> Items:
-    labels = np.zeros((len(ids), len(CLASSES)), np.uint8)
-    labels[np.arange(len(ids)), [CLASSES.index(i.partition("/")[0]) for i in instances]] = 1
-    return Items(modality, np.empty((len(ids), 0), np.float32), np.array(ids), np.array(instances), labels)
+        captions=[[(f"{i}#{k}", text) for k, text in enumerate(sentences[i])] for i in ids],
+        splits=None,
+        pictures=[pictures[i] for i in ids],
+    ).content(request, options.sentences, notes)
 
 
 def _identify(name: str, file: str) -> str:
@@ -130,7 +115,7 @@ def _from_files(tree: SourceTree) -> dict[str, list[str]]:
         raw = stream.read(_MAX_TEXT_BYTES + 1)
         if len(raw) > _MAX_TEXT_BYTES:
             raise DataError(f"{where} has more than {_MAX_TEXT_BYTES:,} bytes; five sentences have not")
-        lines = (" ".join(line.split()) for line in _decoded(raw, where).splitlines())
+        lines = (_raw.plain(line) for line in _decoded(raw, where).splitlines())
         sentences[_identify(name, where)] = [line for line in lines if line]
     if not sentences:
         raise DataError(f"{tree.folder} holds neither sentence/<class>/<id>.txt nor the home page (.html)")
@@ -180,7 +165,7 @@ class _Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "td":
-            text = " ".join("".join(self._cell).split())
+            text = _raw.plain("".join(self._cell))
             self._cell = []
             if text and self._current is not None:
                 self._current.append(text)

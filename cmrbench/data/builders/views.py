@@ -33,10 +33,11 @@ from pydantic import Field
 
 from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items
-from cmrbench.data.arrays import as_features, as_labels, release, scratch_array
+from cmrbench.data.arrays import as_labels, scratch_array, whole_numbers
 from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 from cmrbench.data.content import Content
 from cmrbench.data.files import open_arrays
+from cmrbench.data.importing.feature_rows import copy_features
 
 if TYPE_CHECKING:
     from cmrbench.data.files import Arrays, Stored
@@ -224,10 +225,9 @@ def _classes(labels: Stored, features: Stored) -> np.ndarray:
     values = labels.read().reshape(-1) if single else labels.read()
     if len(values) != n:
         raise DataError(f"{labels.where} has {len(values):,} rows, but {features.name!r} has {n:,}")
+    values = whole_numbers(values)
     if values.dtype.kind == "f":
-        if not (np.isfinite(values).all() and (values == np.floor(values)).all()):
-            raise DataError(f"{labels.where}: labels must be whole numbers")
-        values = values.astype(np.int64)
+        raise DataError(f"{labels.where}: labels must be whole numbers")
     return values
 
 
@@ -278,15 +278,13 @@ def _features(request: BuildRequest, file: str, modality: str, view: _View, note
     if len(widths) > 1 or len(next(iter(widths))) != 1:
         shapes = ", ".join(f"{s.name} {s.shape}" for s in view.stored.values())
         raise DataError(f"{file}: {modality} must be rows of one width in every part, got {shapes}")
+    for stored in view.stored.values():
+        if stored.dtype.kind not in "fiu":
+            raise DataError(f"{stored.where}: {modality} features must be real numbers, got dtype {stored.dtype}")
     n, d = sum(view.sizes.values()), next(iter(widths))[0]
     features = scratch_array(request.scratch, modality, (n, d), np.float32)
-    start, said = 0, ""
-    for stored in view.stored.values():
-        for _, block in stored.blocks():
-            features[start : start + len(block)], said = as_features(block, stored.where, modality)
-            start += len(block)
-            release(features)
-    notes.append(said)
+    every = [np.ones(size, bool) for size in view.sizes.values()]
+    notes.append(copy_features(list(view.stored.values()), every, features, modality, "describe such items otherwise"))
     return features
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items
-from cmrbench.data.arrays import as_features, as_labels, as_strings, open_npz
+from cmrbench.data.arrays import as_features, as_labels, as_strings, read_npz
 from cmrbench.data.builders._wiki_files import read_files
 from cmrbench.data.builders.base import BuilderOptions, BuildRequest
 from cmrbench.data.content import Content
@@ -27,7 +25,7 @@ def build(request: BuildRequest) -> Content:
         return read_files(request, whole=request.variant == "archive")
     path = request.tree.path(PACKED, request.scratch)
     file = str(path)
-    raw = _packed(path)
+    raw = read_npz(path, ("image", "text", "label", "split", "image_id", "text_id"))
     labels_of = request.entry.labels
     classes = tuple(labels_of.names or ()) if labels_of else ()
     n = len(raw["label"])
@@ -43,12 +41,3 @@ def build(request: BuildRequest) -> Content:
         items[modality] = Items(modality, features, ids, instances, labels)
         notes.append(note)
     return Content(file, items, dict.fromkeys(items, splits), classes, tuple(filter(None, notes)))
-
-
-def _packed(path: Path) -> dict[str, np.ndarray]:
-    needed = ("image", "text", "label", "split", "image_id", "text_id")
-    with open_npz(path) as stored:
-        missing = [name for name in needed if name not in stored.files]
-        if missing:
-            raise DataError(f"{path} has no array {', '.join(missing)}")
-        return {name: stored[name] for name in needed}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from tokenize import TokenError
 from typing import BinaryIO
 
 import numpy as np
@@ -49,10 +50,10 @@ def header(handle: BinaryIO, where: str) -> tuple[tuple[int, ...], bool, np.dtyp
             shape, fortran, dtype = np.lib.format.read_array_header_2_0(handle)
         else:
             raise ValueError(f"version {version}")
-    except (ValueError, EOFError, TypeError, SyntaxError, MemoryError) as error:
-        raise DataError(f"{where} is not a readable .npy: {said(error)}") from None
+    except (ValueError, EOFError, TypeError, SyntaxError, TokenError, MemoryError) as error:
+        raise DataError(f"{where} is no .npy of numbers or text: {said(error)}") from None
     if any(k < 0 for k in shape):
-        raise DataError(f"{where} is not a readable .npy: its shape is {shape}")
+        raise DataError(f"{where} is no .npy of numbers or text: its shape is {shape}")
     return shape, fortran, dtype
 
 

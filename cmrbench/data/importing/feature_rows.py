@@ -11,7 +11,9 @@ from cmrbench.data.arrays import release
 from cmrbench.data.files import Stored
 
 
-def copy_features(sources: Sequence[Stored], kept: Sequence[np.ndarray], target: np.ndarray, modality: str) -> str:
+def copy_features(
+    sources: Sequence[Stored], kept: Sequence[np.ndarray], target: np.ndarray, modality: str, remedy: str
+) -> str:
     """Copy chosen rows of arrays, one array after another, into `target`; memory does not grow with them.
 
     Parameters
@@ -24,6 +26,8 @@ def copy_features(sources: Sequence[Stored], kept: Sequence[np.ndarray], target:
         As many rows as are kept.
     modality : str
         For the note.
+    remedy : str
+        What to do about items that are all zero.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def copy_features(sources: Sequence[Stored], kept: Sequence[np.ndarray], target:
             release(target)
     if zero:
         more = f", and so are {zero - 1:,} more of {modality}" if zero > 1 else ""
-        raise DataError(f"{first_zero}{more}; leave such items out with --drop-empty")
+        raise DataError(f"{first_zero}{more}; {remedy}")
     dtypes = dict.fromkeys(str(s.dtype) for s in sources if s.dtype != np.float32)
     if not dtypes:
         return ""
