@@ -157,23 +157,30 @@ def as_features(array: np.ndarray, file: str, modality: str) -> tuple[np.ndarray
         raise DataError(f"{where} must have the shape (items, columns), got {array.shape}")
     if array.dtype.kind not in "fiu":
         raise DataError(f"{where} must be real numbers, got dtype {array.dtype}")
-    with np.errstate(over="ignore"):
-        features = array.astype(np.float32)
+    features = as_float32(array, where)
     if array.dtype.kind in "iu":
-        exact = features.astype(np.float64) == array
-        if not exact.all():
-            row, column = np.argwhere(~exact)[0]
-            raise DataError(
-                f"{where}: row {row} holds {array[row, column]}, which float32 cannot; store them as floating point"
-            )
         return features, f"{modality}: {array.dtype} as float32, exactly"
-    overflow = np.isinf(features) & np.isfinite(array)
-    if overflow.any():
-        row, column = np.argwhere(overflow)[0]
-        raise DataError(f"{where}: row {row} holds {array[row, column]}, too large for float32; scale the features")
-    if array.dtype.itemsize > 4:
-        return features, f"{modality}: {array.dtype} rounded to float32"
-    return features, ""
+    return features, f"{modality}: {array.dtype} rounded to float32" if array.dtype.itemsize > 4 else ""
+
+
+def as_float32(rows: np.ndarray, where: str, first: int = 0) -> np.ndarray:
+    """Rows of numbers as float32; `first` is the number of the first one, for messages.
+
+    Raises
+    ------
+    DataError
+        If a number is too large, or is an integer that float32 does not hold exactly.
+    """
+    with np.errstate(over="ignore"):
+        made = rows.astype(np.float32)
+    if rows.dtype.kind == "f":
+        bad, what = np.isinf(made) & np.isfinite(rows), "too large for float32; scale the features"
+    else:
+        bad, what = made.astype(np.float64) != rows, "which float32 cannot; store them as floating point"
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise DataError(f"{where}: row {first + row} holds {rows[row, column]}, {what}")
+    return made
 
 
 def whole_numbers(array: np.ndarray) -> np.ndarray:

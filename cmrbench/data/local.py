@@ -138,9 +138,12 @@ def new_local_feature_set(name: str, feature_set: str, replace: bool = False) ->
             raise RuntimeError(f"no record was written for {name}/{feature_set}")
 
 
-def save_record(local: LocalFeatureSet, folder: Path) -> None:
-    """Write the record into the folder, with the hashes of all other files in it."""
-    files = {
+def save_record(local: LocalFeatureSet, folder: Path, hashed: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    """Write the record into the folder, with ``bytes`` and ``sha256`` of all other files in it.
+
+    They are hashed here unless they were `hashed` as they were written.
+    """
+    files = hashed or {
         path.name: {"bytes": path.stat().st_size, "sha256": digest_file(path)}
         for path in sorted(folder.iterdir())
         if path.is_file() and path.name != RECORD

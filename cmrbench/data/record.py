@@ -1,4 +1,4 @@
-"""The record of a source folder, ``import.json``: which files lie there, with size and SHA-256, and where from."""
+"""What a source folder holds beside the files: the record of these, with size, SHA-256 and origin, and downloads."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from cmrbench.core.errors import DataError
 from cmrbench.data.cache import write_whole
 
 RECORD = "import.json"
+PART, STATE, REJECTED = ".part", ".part.json", ".rejected"
+"""How the names end of an unfinished download, of what is known of it, and of a file that was not the right one."""
 
 
 def write_record(folder: Path, dataset: str, variant: str, files: Mapping[str, Mapping[str, Any]]) -> None:

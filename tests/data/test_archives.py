@@ -562,10 +562,11 @@ def test_links_out_of_the_folder(tmp_path: Path, chosen: list[str] | None) -> No
     folder = tmp_path / "f"
     folder.mkdir()
     (tmp_path / "secret").write_bytes(b"x")
-    for target, said in ((tmp_path / "secret", "leads out of"), (tmp_path, "leads out of"), ("none", "to nothing")):
+    out = "that leads out of"
+    for target, said in ((tmp_path / "secret", out), (tmp_path, out), ("none", "to nothing")):
         (folder / "l.txt").unlink(missing_ok=True)
         (folder / "l.txt").symlink_to(target)
-        with pytest.raises(DataError, match=f"l.txt is a link .*{said.removeprefix('leads ')}"):
+        with pytest.raises(DataError, match=rf"l\.txt is a link {said}"):
             SourceTree(folder, chosen).names()
 
 

@@ -178,7 +178,11 @@ def test_a_proxy_that_is_dead_is_one_sentence(shell: Shell, server: FileServer) 
 def test_an_interrupt_says_that_nothing_is_lost(shell: Shell, server: FileServer) -> None:
     server.files["one"].gate = threading.Event()
     process = subprocess.Popen(
-        shell.command("one", "--accept-licence"), stderr=subprocess.PIPE, text=True, env=shell.environment
+        shell.command("one", "--accept-licence"),
+        stderr=subprocess.PIPE,
+        text=True,
+        env=shell.environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     )
     assert server.files["one"].first_bytes.wait(30)
     process.send_signal(signal.SIGINT)

@@ -31,7 +31,12 @@ def start(tmp_path, seeds, nap=0.2, jobs=2):
     marks = tmp_path / "marks"
     marks.mkdir(exist_ok=True)
     arguments = [str(tmp_path / "results"), str(marks), str(seeds), str(nap), str(jobs)]
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    )
 
 
 def fitted(tmp_path):

@@ -124,7 +124,15 @@ def _is_a_run(process):
         return False
 
 
-def test_an_interrupt_waits_for_its_moment(napping):
+@pytest.fixture
+def interruptible():
+    """A process that an interrupt reaches: a job in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_waits_for_its_moment(napping, interruptible):
     store, plan, _ = napping
     seen = []
 
@@ -139,7 +147,7 @@ def test_an_interrupt_waits_for_its_moment(napping):
     assert not [p for p in psutil.Process().children(recursive=True) if _is_a_run(p)]
 
 
-def test_a_second_interrupt_takes_effect_at_once():
+def test_a_second_interrupt_takes_effect_at_once(interruptible):
     usual = signal.getsignal(signal.SIGINT)
     reached = []
 

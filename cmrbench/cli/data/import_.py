@@ -54,7 +54,7 @@ def import_command(
     from cmrbench.data.catalogue import load_catalogue
     from cmrbench.data.importing.brought import bring
     from cmrbench.data.importing.inspecting import Wanted, inspect
-    from cmrbench.data.importing.job import import_dataset, is_own
+    from cmrbench.data.importing.job import import_sources, is_own
 
     catalogue = load_catalogue(datasets_file)
     if catalogue.note(name):
@@ -75,8 +75,7 @@ def import_command(
                 f"{source} is read as the source files of {name}: they are imported as they are, without a mapping"
             )
             return
-        located = import_dataset(name, source, catalogue, wanted)
-        _show_located(catalogue.resolve(name), located, as_json)  # type: ignore[arg-type]
+        _show_located(catalogue.resolve(name), import_sources(name, source, catalogue), as_json)
         return
     inspected = inspect(name, source, wanted, catalogue)
     if not as_json:
@@ -121,7 +120,7 @@ def _as_json(inspected: Inspected) -> dict[str, object]:
         "from": str(inspected.path),
         "format": inspected.kind,
         "layout": inspected.proposal.layout,
-        "arrays": [vars(line) | {"shape": list(line.shape)} for line in inspected.mapped],
+        "arrays": [vars(line) for line in inspected.mapped],
         "unused": dict(inspected.proposal.unused),
         "notes": list(inspected.proposal.notes),
     }

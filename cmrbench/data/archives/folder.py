@@ -9,10 +9,10 @@ from pathlib import Path
 
 from cmrbench.core.errors import DataError
 from cmrbench.data.archives.safety import printable, unpacked_folder
+from cmrbench.data.record import PART, RECORD, REJECTED, STATE
 
 # What a download or an import has of its own beside the files.
-_OWN_ENDS = (".part", ".part.json", ".rejected")
-_OWN_NAMES = ("import.json",)
+_OWN_ENDS = (PART, STATE, REJECTED)
 BY_HAND = (".rar", ".7z")
 """Kinds of archives that only a person can unpack."""
 
@@ -64,7 +64,7 @@ def _walk(start: Path, folder: Path, root: Path) -> Iterator[tuple[str, Path]]:
         path = Path(item.path)
         if item.is_dir(follow_symlinks=False):
             yield from _walk(path, folder, root)
-        elif not (start == folder and (item.name in _OWN_NAMES or item.name.endswith(_OWN_ENDS))):
+        elif not (start == folder and (item.name == RECORD or item.name.endswith(_OWN_ENDS))):
             yield printable(path.relative_to(folder).as_posix()), _plain(path, root)
 
 

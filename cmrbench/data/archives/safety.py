@@ -16,7 +16,7 @@ from cmrbench.core.errors import DataError
 
 _CHUNK = 1 << 20
 # What the standard library raises for bytes that are not what an archive's format says.
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
+BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,8 @@ class Guarded(io.RawIOBase):
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
         try:
             got = self._inner.read(min(len(view), _CHUNK))
-        except _BROKEN as error:
-            said = " ".join(str(error).split()).rstrip(".")
+        except BROKEN as error:
+            said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             raise DataError(
                 f"{self._archive}: member {self._member!r} is damaged or cut off ({said}); get the archive again"
             ) from None

@@ -7,7 +7,6 @@ import gzip
 import io
 import lzma
 import tarfile
-import zlib
 from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +14,11 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from cmrbench.core.errors import DataError
-from cmrbench.data.archives.safety import Admission, Limits, broken, guarded
+from cmrbench.data.archives.safety import BROKEN, Admission, Limits, broken, guarded
 
 _CHUNK = 1 << 20
 # tarfile reads a header, however long it says it is, in one call.
 _LONGEST_HEADER = 16 << 20
-_BROKEN = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError)
 
 
 class _Member(NamedTuple):
@@ -140,7 +138,7 @@ class Tar:
                         admission.admit(name, info.size)
                         self._members[name] = _Member(len(self._members), info.offset_data, info.size)
                 self._check_rest(forward)
-            except _BROKEN as error:
+            except BROKEN as error:
                 raise broken(path, error) from None
 
     @contextmanager
@@ -152,7 +150,7 @@ class Tar:
         try:
             try:
                 tar = tarfile.open(fileobj=forward, mode="r:", tarinfo=_Info)  # noqa: SIM115
-            except _BROKEN as error:
+            except BROKEN as error:
                 raise broken(self.path, error) from None
             yield tar, forward
         finally:
@@ -200,7 +198,7 @@ class Tar:
             while True:
                 try:
                     info = next(infos, None)
-                except _BROKEN as error:
+                except BROKEN as error:
                     raise broken(self.path, error) from None
                 if info is None:
                     return

@@ -139,7 +139,7 @@ def _readme(dataset: Dataset, entry: Entry, kind: str, arrays: Layout, names: di
 
 
 def _file(kind: str) -> str:
-    return {"folder": "FOLDER", "parquet": "data.parquet"}.get(kind, f"data.{kind}")
+    return "FOLDER" if kind == "folder" else f"data.{kind}"
 
 
 def _sizes(dataset: Dataset) -> list[list[str]]:
@@ -158,7 +158,7 @@ def _rows(arrays: Layout, names: dict[str, str]) -> list[list[str]]:
             "strings" if c.is_text else str(c.dtype),
             c.what,
         ]
-        for c in (*arrays.columns, *arrays.extra)
+        for c in arrays.all
     ]
 
 

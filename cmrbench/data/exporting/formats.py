@@ -23,7 +23,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 def write_npz(layout: Layout, folder: Path) -> dict[str, str]:
     """Write data.npz; returns the name that each array has got."""
     with zipfile.ZipFile(folder / "data.npz", "x", allowZip64=True) as archive:
-        for column in (*layout.columns, *layout.extra):
+        for column in layout.all:
             with archive.open(zipfile.ZipInfo(f"{column.name}.npy", _EPOCH), "w", force_zip64=True) as writing:
                 _write_npy(column, writing)
     return _same(layout)
@@ -31,7 +31,7 @@ def write_npz(layout: Layout, folder: Path) -> dict[str, str]:
 
 def write_npy(layout: Layout, folder: Path) -> dict[str, str]:
     """Write one .npy file an array, which can be memory-mapped."""
-    for column in (*layout.columns, *layout.extra):
+    for column in layout.all:
         with open(folder / f"{column.name}.npy", "xb") as writing:
             _write_npy(column, writing)
     return _same(layout)
@@ -50,7 +50,7 @@ def write_h5(layout: Layout, folder: Path) -> dict[str, str]:
     import h5py
 
     with h5py.File(folder / "data.h5", "x") as file:
-        for column in (*layout.columns, *layout.extra):
+        for column in layout.all:
             if column.is_text:
                 values = column.whole().astype(object)
                 file.create_dataset(column.name, data=values, dtype=h5py.string_dtype())
@@ -74,7 +74,7 @@ def write_mat(layout: Layout, folder: Path) -> dict[str, str]:
     from scipy.io import savemat
 
     names: dict[str, str] = {}
-    for column in (*layout.columns, *layout.extra):
+    for column in layout.all:
         name = re.sub(r"[^A-Za-z0-9_]", "_", column.name)
         name = name if name[:1].isalpha() else f"m_{name}"
         if name in names.values():
@@ -87,7 +87,7 @@ def write_mat(layout: Layout, folder: Path) -> dict[str, str]:
             )
         names[column.name] = name
     values: dict[str, Any] = {}
-    for column in (*layout.columns, *layout.extra):
+    for column in layout.all:
         whole = column.whole()
         values[names[column.name]] = whole.astype(object).reshape(-1, 1) if column.is_text else whole
     savemat(folder / "data.mat", values, format="5", oned_as="column", long_field_names=True)
@@ -164,7 +164,7 @@ class _Reader:
 
 
 def _same(layout: Layout) -> dict[str, str]:
-    return {c.name: c.name for c in (*layout.columns, *layout.extra)}
+    return {c.name: c.name for c in layout.all}
 
 
 FORMATS: Mapping[str, tuple[str, Callable[[Layout, Path], dict[str, str]]]] = {

@@ -67,6 +67,11 @@ class Layout:
     tables: dict[str, tuple[Column, ...]]
     extra: tuple[Column, ...]
 
+    @property
+    def all(self) -> tuple[Column, ...]:
+        """Every array that is written: columns, then extra."""
+        return (*self.columns, *self.extra)
+
 
 def layout(dataset: Dataset) -> Layout:
     """The arrays of a dataset; of memory-mapped features nothing is read before they are written."""

@@ -14,9 +14,9 @@ from cmrbench.data.archives.safety import unpacked_folder
 from cmrbench.data.cache import cache_root, explained
 from cmrbench.data.fetching import terms
 from cmrbench.data.fetching.download import Listener, download
-from cmrbench.data.fetching.partial import REJECTED, Wanted
+from cmrbench.data.fetching.partial import Wanted
 from cmrbench.data.lock import source_lock
-from cmrbench.data.record import recorded_files, write_record
+from cmrbench.data.record import REJECTED, recorded_files, write_record
 from cmrbench.data.sources import find_variant, how_to_get, needed, source_folder
 
 if TYPE_CHECKING:
@@ -179,21 +179,24 @@ class _Fetch:
     def bring(self, variant: str, sources: list[Source]) -> Fetched:
         files: list[FetchedFile] = []
         missing: list[str] = []
-        for source in sources:
-            try:
-                file = self._here(source) or self._download(source)
-            except DataError as error:
-                if not source.attachment:
-                    raise DataError(f"{error}; {self._way_out()}") from None
-                self._note(f"{error}; the dataset can be used without {source.file}")
-                continue
-            if file is not None:
-                files.append(file)
-            elif not source.attachment:
-                missing.append(source.file)
-            else:
-                self._note(f"{source.file} has no address and is left out; the dataset can be used without it")
-        self._record(variant, files)
+        try:
+            for source in sources:
+                try:
+                    file = self._here(source) or self._download(source)
+                except DataError as error:
+                    if not source.attachment:
+                        raise DataError(f"{error}; {self._way_out()}") from None
+                    self._note(f"{error}; the dataset can be used without {source.file}")
+                    continue
+                if file is not None:
+                    files.append(file)
+                elif not source.attachment:
+                    missing.append(source.file)
+                else:
+                    self._note(f"{source.file} has no address and is left out; the dataset can be used without it")
+        finally:
+            if files:  # also what came before a file that did not, or before an interrupt
+                self._record(variant, files)
         if missing:
             by_hand = " ".join(self.entry.obtain.split()).rstrip(".") or "see 'cmrbench data info'"
             raise DatasetMissingError(

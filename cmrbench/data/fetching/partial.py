@@ -13,12 +13,12 @@ from cmrbench.core.errors import DataError
 from cmrbench.core.hashing import digest_file
 from cmrbench.data.cache import explained
 from cmrbench.data.fetching.web import Failure, length_of
+from cmrbench.data.record import PART, REJECTED, STATE
 
 if TYPE_CHECKING:
     import requests
 
 MAX_BYTES = 256 << 30
-PART, STATE, REJECTED = ".part", ".part.json", ".rejected"
 
 
 @dataclass(frozen=True)

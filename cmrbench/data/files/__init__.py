@@ -8,6 +8,7 @@ claims is held against limits before memory is taken for it.
 from __future__ import annotations
 
 import stat
+from collections import Counter
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -52,12 +53,23 @@ def open_arrays(path: Path | Sequence[Path]) -> Arrays:
     """
     if not isinstance(path, Path):
         return _several(str(path[0].parent) if path else "", list(path))
-    if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
-        if not files:
-            raise DataError(f"{path} holds no array file; expected {', '.join(SUFFIXES)}")
-        return _several(str(path), files)
-    return _one(path)
+    return _several(str(path), array_files(path))
+
+
+def array_files(path: Path) -> list[Path]:
+    """The file itself, or the array files of a folder in alphabetic order.
+
+    Raises
+    ------
+    DataError
+        If a folder holds none.
+    """
+    if not path.is_dir():
+        return [path]
+    files = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+    if not files:
+        raise DataError(f"{path} holds no array file; expected {', '.join(SUFFIXES)}")
+    return files
 
 
 def looks_like_arrays(path: Path) -> bool:
@@ -91,8 +103,8 @@ def _several(file: str, paths: list[Path]) -> Arrays:
     except BaseException:
         together.closing.close()
         raise
-    names = [name for _, arrays in opened for name in (*arrays.stored, *arrays.unreadable)]
-    twice = {name for name in names if names.count(name) > 1}
+    names = Counter(name for _, arrays in opened for name in (*arrays.stored, *arrays.unreadable))
+    twice = {name for name, count in names.items() if count > 1}
     for path, arrays in opened:
         for name, stored in arrays.stored.items():
             together.stored[f"{path.stem}/{name}" if name in twice else name] = stored

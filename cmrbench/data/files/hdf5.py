@@ -87,14 +87,14 @@ class _Walk:
             if target in self.arrays.stored:
                 self.arrays.stored[name] = self.arrays.stored[target]
             else:
-                self.arrays.unreadable[name] = f"a soft link to {target!r}, which is no array of this file"
+                self.arrays.refuse(name, f"a soft link to {target!r}, which is no array of this file")
 
     def _group(self, group: h5py.Group, prefix: str, depth: int) -> None:
         import h5py
 
         address = h5py.h5o.get_info(group.id).addr
         if address in self.seen:
-            self.arrays.unreadable[prefix.rstrip("/")] = "a group that contains itself"
+            self.arrays.refuse(prefix.rstrip("/"), "a group that contains itself")
             return
         self.seen.add(address)
         if depth > MAX_DEPTH:
@@ -109,7 +109,7 @@ class _Walk:
             name = prefix + key
             link = group.get(key, getlink=True)
             if isinstance(link, h5py.ExternalLink):
-                self.arrays.unreadable[name] = f"a link into another file ({link.filename!r}), which is never followed"
+                self.arrays.refuse(name, f"a link into another file ({link.filename!r}), which is never followed")
             elif isinstance(link, h5py.SoftLink):
                 self.soft.append((name, posixpath.normpath(posixpath.join("/", prefix, link.path)).lstrip("/")))
             else:
@@ -180,22 +180,15 @@ class _Walk:
 
     def _cell(self, name: str, dataset: h5py.Dataset) -> None:
         """A cell array of strings is one array of strings; one of matrices is listed as ``name{1}``, ``name{2}`` ..."""
-        import h5py
-
-        def refuse(why: str) -> Stored:
-            raise Unreadable(why)
-
-        if dataset.shape is None or not dataset.size or h5py.check_ref_dtype(dataset.dtype) is None:
-            self.arrays.add(name, lambda: refuse("an empty cell array"))
+        try:
+            references = _references(dataset)
+        except Unreadable as error:
+            self.arrays.refuse(name, str(error))
             return
-        if dataset.size > MAX_CELLS:
-            self.arrays.add(name, lambda: refuse(f"a cell array of {dataset.size:,} cells"))
-            return
-        references = np.asarray(dataset[()]).T.ravel("F")
-        if _matlab_class(self.file[references[0]]) == "char":
+        if references[0] and _matlab_class(self.file[references[0]]) == "char":
             self.arrays.add(name, lambda: _strings(self.arrays.file, name, self.file, references))
         elif len(references) > MAX_LISTED_CELLS:
-            self.arrays.add(name, lambda: refuse(f"a cell array of {len(references):,} cells that are no strings"))
+            self.arrays.refuse(name, f"a cell array of {len(references):,} cells that are no strings")
         else:
             for number, reference in enumerate(references, 1):
                 self.arrays.add(f"{name}{{{number}}}", partial(self._in_cell, name, number, reference))
@@ -223,6 +216,18 @@ class _Walk:
                 raise Unreadable("a sparse matrix of complex numbers" if values.dtype.names else "a sparse matrix")
             parts[part] = values if part == "data" else values.astype(np.int64)
         return from_matrix(self.arrays.file, name, from_parts(where, "csc", parts, (rows, len(parts["indptr"]) - 1)))
+
+
+def _references(dataset: h5py.Dataset) -> np.ndarray:
+    """The cells of a cell array, in MATLAB's order."""
+    import h5py
+
+    _inside(dataset)
+    if dataset.shape is None or not dataset.size or h5py.check_ref_dtype(dataset.dtype) is None:
+        raise Unreadable("an empty cell array")
+    if dataset.size > MAX_CELLS:
+        raise Unreadable(f"a cell array of {dataset.size:,} cells")
+    return np.asarray(dataset[()]).T.ravel("F")
 
 
 def _inside(dataset: h5py.Dataset) -> None:

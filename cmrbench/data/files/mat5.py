@@ -69,11 +69,11 @@ def _list(arrays: Arrays, reader: _Reader, head: Matrix) -> None:
         return
     texts = [cell.kind == CHAR or (cell.kind in NUMBERS and 0 in cell.shape) for cell in head.cells]
     if not head.cells or head.nested:
-        arrays.unreadable[head.name] = head.nested or "an empty cell array"
+        arrays.refuse(head.name, head.nested or "an empty cell array")
     elif all(texts) and any(cell.kind == CHAR for cell in head.cells):
         arrays.add(head.name, partial(_strings, file, head, reader))
     elif len(head.cells) > _MAX_LISTED_CELLS or any(cell.kind in OTHERS for cell in head.cells):
-        arrays.unreadable[head.name] = "a cell array of more than strings or a few matrices"
+        arrays.refuse(head.name, "a cell array of more than strings or a few matrices")
     else:
         for k, cell in enumerate(head.cells):
             name = f"{head.name}{{{k + 1}}}"

@@ -146,12 +146,20 @@ class Arrays:
 
     def add(self, name: str, make: Callable[[], Stored]) -> None:
         """Take in an array; if `make` refuses it, the others of the file can still be read."""
-        if len(self.stored) + len(self.unreadable) >= MAX_ARRAYS:
-            raise DataError(f"{self.file} holds more than {MAX_ARRAYS:,} arrays")
+        self._make_room()
         try:
             self.stored[name] = make()
         except Unreadable as error:
             self.unreadable[name] = str(error)
+
+    def refuse(self, name: str, why: str) -> None:
+        """Take in what is no array, with why."""
+        self._make_room()
+        self.unreadable[name] = why
+
+    def _make_room(self) -> None:
+        if len(self.stored) + len(self.unreadable) >= MAX_ARRAYS:
+            raise DataError(f"{self.file} holds more than {MAX_ARRAYS:,} arrays")
 
     def __contains__(self, name: str) -> bool:
         return name in self.stored

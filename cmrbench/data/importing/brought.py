@@ -61,7 +61,7 @@ def bring(inspected: Inspected) -> Brought:
     feature_set = _name(inspected)
     with new_local_feature_set(inspected.name, feature_set, inspected.wanted.replace) as folder:
         copied = {file.name: copy_file(file, folder / file.name) for file in inspected.files}
-        save_record(_local(inspected, copied), folder)
+        save_record(_local(inspected, copied), folder, copied)
         try:
             sizes, notes = _validated(inspected, feature_set, folder)
         except DataError as error:
@@ -135,7 +135,7 @@ def _local(inspected: Inspected, copied: Mapping[str, Mapping[str, Any]]) -> Loc
         "format": inspected.kind,
         "files": {name: dict(known) for name, known in copied.items()},
         "layout": inspected.proposal.layout,
-        "arrays": [vars(line) | {"shape": list(line.shape)} for line in inspected.mapped],
+        "arrays": [vars(line) for line in inspected.mapped],
         "about": list(wanted.about),
     }
     return LocalFeatureSet(
@@ -151,11 +151,6 @@ def _local(inspected: Inspected, copied: Mapping[str, Mapping[str, Any]]) -> Loc
 def _dims(inspected: Inspected, modality: str) -> int:
     roles = [str(r) for r in inspected.proposal.roles if (r.kind, r.modality) == ("features", modality)]
     line = next(m for m in inspected.mapped if m.role in roles)
-    if len(line.shape) != 2:
-        raise DataError(
-            f"{inspected.path}: array {line.array!r} is mapped to {line.role} but has the shape {line.shape}; features "
-            "are (items, columns)"
-        )
     return line.shape[0] if line.transposed else line.shape[1]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cmrbench.core.errors import DataError
-from cmrbench.data.arrays import release
+from cmrbench.data.arrays import as_float32, release
 from cmrbench.data.files import Stored
 
 
@@ -69,24 +69,7 @@ def _converted(stored: Stored, start: int, block: np.ndarray) -> tuple[np.ndarra
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
             raise DataError(f"{stored.where}: row {start + row} holds {block[row, column]} in column {column}")
-    with np.errstate(over="ignore"):
-        rows = block.astype(np.float32)
     if block.dtype.itemsize < 4:
-        return rows, True
-    if block.dtype.kind == "f":
-        overflow = np.isinf(rows)
-        if overflow.any():
-            row, column = np.argwhere(overflow)[0]
-            raise DataError(
-                f"{stored.where}: row {start + row} holds {block[row, column]}, too large for float32; "
-                "scale the features"
-            )
-        return rows, bool((rows == block).all())
-    exact = rows.astype(np.float64) == block
-    if not exact.all():
-        row, column = np.argwhere(~exact)[0]
-        raise DataError(
-            f"{stored.where}: row {start + row} holds {block[row, column]}, which float32 cannot; "
-            "store them as floating point"
-        )
-    return rows, True
+        return block.astype(np.float32), True
+    rows = as_float32(block, stored.where, start)
+    return rows, block.dtype.kind != "f" or bool((rows == block).all())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cmrbench.core.errors import DataError, UsageError
 from cmrbench.data.archives.safety import printable
-from cmrbench.data.files import SUFFIXES, Stored, open_arrays
+from cmrbench.data.files import Stored, array_files, open_arrays
 from cmrbench.data.importing.copying import plain_file
 from cmrbench.data.importing.mapping import Proposal, check, propose
 from cmrbench.data.importing.orientation import check_orientation
@@ -153,7 +153,7 @@ def inspect(name: str, path: Path, wanted: Wanted, catalogue: Catalogue) -> Insp
     own = tuple(dict.fromkeys(m for f in entry.feature_sets.values() for m in f.modalities)) or MODALITIES
     given = parse_map(wanted.mapping, tuple(dict.fromkeys([*own, *MODALITIES])))
     files = _files(path)
-    with open_arrays(path if len(files) > 1 else files[0]) as arrays:
+    with open_arrays(files) as arrays:
         modalities = tuple(dict.fromkeys([*own, *(r.modality for r in given if r.modality)]))
         proposal = propose(arrays, modalities, given)
         turned = transposed_roles(wanted.transpose, proposal.roles, modalities)
@@ -175,12 +175,7 @@ def _line(role: Role, stored: Stored, transposed: bool) -> MappedArray:
 
 def _files(path: Path) -> tuple[Path, ...]:
     """The array files of a path; each is a plain file with a name of its own."""
-    if path.is_dir():
-        files = tuple(sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES))
-        if not files:
-            raise DataError(f"{path} holds no array file; expected {', '.join(SUFFIXES)}")
-    else:
-        files = (path,)
+    files = tuple(array_files(path))
     for file in files:
         plain_file(file)
         if file.name.startswith("."):

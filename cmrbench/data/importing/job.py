@@ -67,7 +67,7 @@ def import_dataset(
     wanted, path = wanted or Wanted(), Path(path)
     if is_own(name, path, catalogue, wanted):
         return bring(inspect(name, path, wanted, catalogue))
-    return _import_sources(name, path, catalogue)
+    return import_sources(name, path, catalogue)
 
 
 def is_own(name: str, path: Path, catalogue: Catalogue, wanted: Wanted) -> bool:
@@ -104,7 +104,8 @@ def is_own(name: str, path: Path, catalogue: Catalogue, wanted: Wanted) -> bool:
     return not some and looks_like_arrays(path)
 
 
-def _import_sources(name: str, path: Path, catalogue: Catalogue) -> Located:
+def import_sources(name: str, path: Path, catalogue: Catalogue) -> Located:
+    """Bring the registered source files of a dataset; see `import_dataset`."""
     name = catalogue.resolve(name)
     entry = catalogue.entry(name)
     if entry.folder is not None:
@@ -125,7 +126,7 @@ def _import_sources(name: str, path: Path, catalogue: Catalogue) -> Located:
             if copied[file]["sha256"] != sha256:
                 raise DataError(f"{found.folder / file} has changed while it was being imported")
         kept = _keep_others(final, temporary)
-        write_record(temporary, name, found.variant, kept | copied)
+        write_record(temporary, final.name, found.variant, kept | copied)
     return Located(final, found.variant, found.hashes, found.registered)
 
 

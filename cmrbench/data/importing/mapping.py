@@ -9,6 +9,7 @@ from cmrbench.core.errors import DataError
 from cmrbench.data.files import Arrays, Stored
 from cmrbench.data.files.stored import listed
 from cmrbench.data.importing.array_names import meaning
+from cmrbench.data.importing.label_forms import is_vector
 from cmrbench.data.importing.roles import PARTS, SPLIT_OF, Role
 
 _XMEDIA = {
@@ -132,7 +133,7 @@ def _by_names(arrays: Arrays, modalities: tuple[str, ...]) -> tuple[dict[Role, s
 
 def _fits(role: Role, stored: Stored) -> bool:
     """Whether an array can be what its name says."""
-    flat = len(stored.shape) == 1 or (len(stored.shape) == 2 and 1 in stored.shape)
+    flat = is_vector(stored)
     if role.kind == "features":
         return len(stored.shape) == 2 and not stored.is_text
     if role.kind == "label":
