@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cmrbench.core.citation import Citation
+from cmrbench.core.dataset import SPLITS
 from cmrbench.data import load_catalogue
 from cmrbench.data.catalogue import Catalogue, Entry, Source
 from cmrbench.data.fetching.obtaining import Download, obtain
@@ -38,7 +39,6 @@ is the same everywhere. The permutations of the papers are not public: a split t
 sizes, not its items.
 """
 _BLOCK = re.compile(r"<!-- audit (\S+) -->\n(.*?)<!-- end of audit -->\n", re.DOTALL)
-_PARTS = ("train", "val", "query", "gallery")
 
 
 def render(catalogue: Catalogue, audits: Mapping[str, str]) -> str:
@@ -59,7 +59,7 @@ def render(catalogue: Catalogue, audits: Mapping[str, str]) -> str:
 
 def stored_audits(page: str) -> dict[str, str]:
     """The audits that a page shows, by dataset."""
-    return {name: text for name, text in _BLOCK.findall(page)}
+    return dict(_BLOCK.findall(page))
 
 
 def fresh_audits(names: Iterable[str]) -> dict[str, str]:
@@ -183,7 +183,7 @@ def _splits(entry: Entry) -> str:
         sizes = ""
         if split.records:
             counts = {part: record.items for part, record in split.records.items()}
-            sizes = " / ".join(str(counts.get(part, "-")) for part in _PARTS)  # type: ignore[call-overload]
+            sizes = " / ".join(str(counts.get(part, "-")) for part in SPLITS)  # type: ignore[call-overload]
         shown = f"`{name}`" + (" (default)" if name == entry.default_split else "")
         rows.append((shown, _plain(split.summary), ", ".join(split.used_by), sizes))
     columns = ("split", "how", "used by", "train / val / query / gallery")

@@ -56,7 +56,7 @@ def extract_command(
             raise UsageError(f"--modality {pair}: expected NAME=EXTRACTOR, each modality once")
         extractors[key] = value
     job = Job(DatasetName.parse(name), extractors, feature_set, device, batch, shard, seed)
-    catalogue = load_catalogue([str(f) for f in datasets_file])
+    catalogue = load_catalogue(datasets_file)
     try:
         with _Bar() as bar:
             made = extract_features(job, catalogue, bar.show, lambda message: typer.echo(message, err=True))
@@ -87,21 +87,20 @@ class _Bar:
 
     def __enter__(self) -> _Bar:
         from rich.console import Console
-        from rich.markup import escape
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        text = TextColumn("{task.description}", markup=False)
+        columns = (text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         err = Console(stderr=True)
         self.progress = Progress(*columns, console=err, disable=not err.is_terminal)
         self.tasks: dict[str, Any] = {}
-        self.escape = escape
         self.progress.start()
         return self
 
     def show(self, what: str, done: int, of: int) -> None:
         """Show how far a modality is."""
         if what not in self.tasks:
-            self.tasks[what] = self.progress.add_task(self.escape(what), total=of)
+            self.tasks[what] = self.progress.add_task(what, total=of)
         self.progress.update(self.tasks[what], completed=done)
 
     def __exit__(self, *error: object) -> None:

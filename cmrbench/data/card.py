@@ -168,8 +168,7 @@ def _modality(subject: Subject, modality: str) -> ModalityFigures:
     first = subject.splits[0]
     norms = zeros = None
     if rows.are_vectors and len(rows):
-        lengths = np.concatenate([rows.measured(s).norms for s in range(len(rows.splits))])
-        least, median, largest = (float(q) for q in np.percentile(lengths, (0, 50, 100)))
+        least, median, largest = (float(q) for q in np.percentile(rows.norms, (0, 50, 100)))
         norms = (least, median, largest)
         zeros = 1 - float(rows.filled.sum()) / (len(rows) * int(np.prod(shape)))
     return ModalityFigures(
@@ -202,6 +201,6 @@ def _chance(subject: Subject) -> tuple[ChanceFigures, ...]:
 
     return tuple(
         ChanceFigures(task.protocol.name, task.a, task.b, *task.sizes, task.protocol.metrics[0], chance_of(task))
-        for task in subject.tasks()
+        for task in subject.tasks
         if task.protocol.metrics
     )

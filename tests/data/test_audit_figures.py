@@ -79,14 +79,14 @@ def test_rows_are_compared_by_value() -> None:
 
 
 def test_memory_mapped_rows_are_measured_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cmrbench.data.audit.rows.BLOCK_BYTES", 1000)
+    monkeypatch.setattr("cmrbench.data.arrays.BLOCK_BYTES", 1000)
     rng = np.random.default_rng(0)
     features = rng.standard_normal((101, 17)).astype(np.float32)
     features[features < 0] = 0
     features[60, 3] = np.inf
     np.save(tmp_path / "x.npy", features)
     rows = rows_of(np.load(tmp_path / "x.npy", mmap_mode="r"))
-    measured = rows.measured(0)
+    measured = rows.measured[0]
     np.testing.assert_array_equal(measured.filled, np.count_nonzero(features, axis=1))
     np.testing.assert_array_equal(measured.bad, [60])
     good = np.arange(101) != 60
@@ -120,7 +120,7 @@ def test_relevant_instances_are_counted() -> None:
         (items(["b", "a"]), items(["zz", "b", "0"])),
         (items(["a", "b", "b"]), items(["b", "c"])),
     )
-    np.testing.assert_array_equal(task.relevant(), [3, 1, 0, 3, 0])
+    np.testing.assert_array_equal(task.relevant, [3, 1, 0, 3, 0])
 
 
 def test_the_own_pair_is_worth_what_the_engine_says() -> None:
@@ -202,7 +202,7 @@ def test_an_audit_is_the_same_each_time_and_in_any_block_size(monkeypatch: pytes
     data: Made = made()
     data.parts["query"]["image"]["features"][:6] = data.parts["train"]["image"]["features"][:6]
     first = data.audit()
-    monkeypatch.setattr("cmrbench.data.audit.rows.BLOCK_BYTES", 2000)
+    monkeypatch.setattr("cmrbench.data.arrays.BLOCK_BYTES", 2000)
     monkeypatch.setattr("cmrbench.data.audit.near.BLOCK_BYTES", 3000)
     again = data.audit()
     assert again.findings == first.findings

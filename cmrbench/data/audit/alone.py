@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from cmrbench.data.audit.finding import Finding, Unchecked
+from cmrbench.data.audit.finding import Finding, Found, Unchecked
 from cmrbench.data.audit.rows import Rows
 from cmrbench.data.audit.subject import Subject
-
-Found = Iterator[Finding | Unchecked]
 
 MOST_TRAINED = 20_000
 MOST_COLUMNS = 2048

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import combinations
 from math import isfinite
 
-from cmrbench.data.audit.finding import Finding, Unchecked
+from cmrbench.data.audit.finding import Finding, Found, Unchecked
 from cmrbench.data.audit.subject import Subject
 from cmrbench.data.audit.tasks import Task, chance
 from cmrbench.metrics.metric import Metric
-
-Found = Iterator[Finding | Unchecked]
 
 DIRECTION_RATIO = 1.5
 
 
 def chance_level(subject: Subject) -> Found:
     """The protocol's first metric under a random order of the gallery: a method at this value has learned nothing."""
-    for task in subject.tasks():
+    for task in subject.tasks:
         value = chance_of(task)
         if value is None:
             why = "chance of its first metric has no closed form" if task.judged else "there are no labels to judge by"
             yield Unchecked("chance_level", task.name, why)
             continue
-        metric, relevant = headline(task), task.relevant()
+        metric, relevant = headline(task), task.relevant
         queries, n = task.sizes
         folds = task.protocol.folds
         n //= folds
@@ -45,7 +42,7 @@ def chance_of(task: Task) -> float | None:
     if metric is None or not task.judged:
         return None
     # The relevant items of a query lie in its own fold.
-    value = chance(task.relevant(), task.sizes[1] // task.protocol.folds, [metric])[str(metric)]
+    value = chance(task.relevant, task.sizes[1] // task.protocol.folds, [metric])[str(metric)]
     return value if isfinite(value) else None
 
 
@@ -63,12 +60,9 @@ def uneven_directions(subject: Subject) -> Found:
     Five captions a picture make the gallery of texts five times as large as that of pictures.
     """
     for protocol in subject.dataset.protocols:
-        tasks = {(t.a, t.b): t for t in subject.tasks() if t.protocol == protocol}
-        for a, b in combinations(subject.modalities, 2):
-            pair = [tasks.get((a, b)), tasks.get((b, a))]
-            if pair[0] is None or pair[1] is None:
-                continue
-            there, back = pair[0], pair[1]
+        tasks = {(t.a, t.b): t for t in subject.tasks if t.protocol == protocol}
+        for a, b in combinations(subject.modalities if tasks else (), 2):
+            there, back = tasks[a, b], tasks[b, a]
             metric = headline(there)
             if metric is None or not there.judged or not back.judged or metric.is_rank:
                 continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from cmrbench.core.dataset import Dataset
 from cmrbench.data.audit.alone import one_modality_accuracy
@@ -16,7 +16,7 @@ from cmrbench.data.audit.duplicates import (
     near_rows,
 )
 from cmrbench.data.audit.features import broken_rows, constant_columns, lengths_differ, row_norms, sparsity
-from cmrbench.data.audit.finding import Audit, AuditOptions, Finding, Unchecked
+from cmrbench.data.audit.finding import Audit, AuditOptions, Finding, Found, Unchecked
 from cmrbench.data.audit.galleries import own_pair_in_gallery, training_items_in_gallery
 from cmrbench.data.audit.instances import instances_in_two_splits, items_twice, unpaired_items
 from cmrbench.data.audit.labels import (
@@ -31,7 +31,7 @@ from cmrbench.data.audit.order import class_runs, stable_order_gain
 from cmrbench.data.audit.subject import Subject
 from cmrbench.data.audit.texts import class_names_in_texts, empty_texts
 
-Check = Callable[[Subject], Iterator[Finding | Unchecked]]
+Check = Callable[[Subject], Found]
 
 CHECKS: tuple[Check, ...] = (
     instances_in_two_splits,

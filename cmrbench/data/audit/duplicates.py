@@ -7,17 +7,14 @@ train on test data? Purging CIFAR of near-duplicates", Journal of Imaging 6(6), 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import numpy as np
 
-from cmrbench.data.audit.finding import Finding, Unchecked
+from cmrbench.data.audit.finding import Finding, Found, Unchecked
 from cmrbench.data.audit.near import MOST_BY_CHANCE, PROBED, Directions, search
 from cmrbench.data.audit.relations import EXAMPLES, Copies, Relation, equal_copies, examples_of, relations
 from cmrbench.data.audit.rows import Equal, Rows, hashed
 from cmrbench.data.audit.subject import COMMON, POOR_WORDS, Subject
-
-Found = Iterator[Finding | Unchecked]
 
 MOST_PAIRS = 2_000_000
 
@@ -223,7 +220,6 @@ def copied_instances(subject: Subject) -> Found:
         return
     i, j = np.concatenate(found.crossing, axis=1)
     rows = found.rows
-    kept = np.zeros(len(i), bool)
     compared = np.zeros(len(i), bool)
     agree = np.ones(len(i), bool)
     for modality in subject.modalities:
@@ -241,14 +237,14 @@ def copied_instances(subject: Subject) -> Found:
         agree &= same | ~both
         compared |= both
     kept = agree & compared
+    i, j = np.r_[i[kept], j[kept]], np.r_[j[kept], i[kept]]  # seen from either side
     capped = f", among the first {MOST_PAIRS:,} pairs" if found.pairs > MOST_PAIRS else ""
     for relation in relations(rows.splits):
         if relation.a == relation.b:
             continue
         a, b = (rows.splits.index(s) for s in (relation.a, relation.b))
-        pairs = [(p, q) for p, q in ((i, j), (j, i))]
-        hits = [(p[k], q[k]) for p, q in pairs for k in [kept & (rows.split[p] == a) & (rows.split[q] == b)]]
-        left, right = (np.concatenate([h[side] for h in hits]) for side in (0, 1))
+        here = (rows.split[i] == a) & (rows.split[j] == b)
+        left, right = i[here], j[here]
         instances = np.unique(rows.instance[left])
         if len(instances):
             total = len(np.unique(rows.instance[rows.of(relation.a)]))
@@ -279,10 +275,9 @@ def contradicting_copies(subject: Subject) -> Found:
             continue
         counted = np.flatnonzero(~subject.poor(modality) & (rows.equal.size > 1))
         order = counted[np.argsort(rows.equal.group[counted], kind="stable")]
-        group = rows.equal.group[order]
-        starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]]) if len(order) else np.empty(0, np.int64)
+        ends = np.flatnonzero(np.diff(rows.equal.group[order])) + 1
         bad = []
-        for members in np.split(order, starts[1:]):  # at most COMMON rows each
+        for members in np.split(order, ends):  # at most COMMON rows each
             labels = rows.labels[members]
             if len(members) > 1 and not ((labels.astype(int) @ labels.T) > 0).all():
                 bad.append(members)

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cmrbench.data.audit.finding import Finding, Unchecked
+from cmrbench.data.audit.finding import Finding, Found
 from cmrbench.data.audit.relations import EXAMPLES
 from cmrbench.data.audit.subject import Subject
-
-Found = Iterator[Finding | Unchecked]
 
 UNIT = 1e-3
 """Rows whose lengths are this near to 1 are of unit length."""
@@ -26,8 +24,7 @@ def broken_rows(subject: Subject) -> Found:
     """Rows of zeros, which have no direction, and rows with NaN or infinity, which spoil every sum they enter."""
     for modality in _vectors(subject):
         rows = subject.rows(modality)
-        for s, split in enumerate(rows.splits):
-            measured = rows.measured(s)
+        for split, items, measured in zip(rows.splits, rows.items, rows.measured, strict=True):
             zero = np.flatnonzero(measured.filled == 0)
             for numbers, what in ((measured.bad, "hold NaN or infinity"), (zero, "are all zero")):
                 if len(numbers):
@@ -35,9 +32,9 @@ def broken_rows(subject: Subject) -> Found:
                         "broken_rows",
                         "problem",
                         f"{split}: {modality}",
-                        len(numbers) / len(rows.items[s]),
+                        len(numbers) / len(items),
                         f"{len(numbers):,} rows {what}",
-                        examples=tuple(map(str, rows.items[s].ids[numbers][:EXAMPLES])),
+                        examples=tuple(map(str, items.ids[numbers][:EXAMPLES])),
                     )
 
 
@@ -50,13 +47,12 @@ def constant_columns(subject: Subject) -> Found:
         rows = subject.rows(modality)
         if "train" not in rows.splits:
             continue
-        train = rows.measured(rows.splits.index("train"))
+        train = rows.measured[rows.splits.index("train")]
         constant = train.least == train.most
         if not constant.any():
             continue
         varying = np.zeros_like(constant)
-        for s in range(len(rows.splits)):
-            other = rows.measured(s)
+        for other in rows.measured:
             varying |= constant & ((other.least != train.least) | (other.most != train.most))
         zero = int((constant & (train.most == 0)).sum())
         yield Finding(
@@ -74,8 +70,7 @@ def row_norms(subject: Subject) -> Found:
     """Lengths of the rows: whether they are normalised decides what inner products and Euclidean distances mean."""
     for modality in _vectors(subject):
         rows = subject.rows(modality)
-        norms = np.concatenate([rows.measured(s).norms for s in range(len(rows.splits))])
-        norms = norms[np.isfinite(norms)]
+        norms = rows.norms[np.isfinite(rows.norms)]
         if not len(norms):
             continue
         low, middle, high = np.percentile(norms, (0, 50, 100))
@@ -96,7 +91,7 @@ def lengths_differ(subject: Subject) -> Found:
         rows = subject.rows(modality)
         if "train" not in rows.splits:
             continue
-        middles = {s: float(np.median(rows.measured(k).norms)) for k, s in enumerate(rows.splits)}
+        middles = {s: float(np.median(m.norms)) for s, m in zip(rows.splits, rows.measured, strict=True)}
         own = middles["train"]
         for split, middle in middles.items():
             ratio = max(middle, own) / min(middle, own) if min(middle, own) > 0 else np.inf

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -81,6 +81,10 @@ class Unchecked:
     reason: str
 
 
+Found = Iterator[Finding | Unchecked]
+"""What a check gives."""
+
+
 @dataclass(frozen=True)
 class AuditOptions:
     """What an audit may be told.
@@ -123,7 +127,7 @@ class Audit:
     checks : tuple of str
         Names of all checks that were made, also of those that found nothing.
     findings : tuple of Finding
-        Worst first within the order of the checks.
+        In the order of the checks.
     unchecked : tuple of Unchecked
     version : int
         `VERSION` of the checks.

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from cmrbench.data.audit.finding import Finding, Unchecked
+from cmrbench.data.audit.finding import Finding, Found
 from cmrbench.data.audit.subject import Subject
 from cmrbench.data.audit.tasks import Task
 from cmrbench.metrics.metric import Metric
 from cmrbench.metrics.ties import Groups, measure
-
-Found = Iterator[Finding | Unchecked]
 
 
 def own_pair_in_gallery(subject: Subject) -> Found:
@@ -22,7 +18,7 @@ def own_pair_in_gallery(subject: Subject) -> Found:
     belong together, without knowing any class: the figure is the mAP that finding the own pair first and nothing else
     adds to chance. Under relevance by instance the own pair is the answer, and nothing is said.
     """
-    for task in subject.tasks():
+    for task in subject.tasks:
         if task.protocol.relevance != "label" or not task.judged:
             continue
         q, g = task.instances()
@@ -52,16 +48,10 @@ def own_pair_gain(task: Task, own: np.ndarray) -> float:
         Queries whose own pair is in the gallery.
     """
     n, metric = task.sizes[1], Metric("mAP")
-    kinds, item = np.unique(task.relevant(), return_inverse=True)
-    rows = np.arange(len(kinds))
-    some = kinds > 0
-    rest = some & (kinds > 1)
-    row = np.concatenate([rows[some], rows[rest]])
-    order = np.argsort(row, kind="stable")
-    before = np.concatenate([np.zeros(some.sum(), np.int64), np.ones(rest.sum(), np.int64)])[order]
-    size = np.concatenate([np.ones(some.sum(), np.int64), np.full(rest.sum(), n - 1)])[order]
-    found = np.concatenate([np.ones(some.sum(), np.int64), kinds[rest] - 1])[order]
-    first = measure(Groups.build(len(kinds), row[order], before, size, found), metric, n)
+    kinds, item = np.unique(task.relevant, return_inverse=True)
+    found = np.stack([np.minimum(kinds, 1), np.maximum(kinds - 1, 0)], axis=1)  # the own pair, and the rest
+    row, place = np.nonzero(found)
+    first = measure(Groups.build(len(kinds), row, place, np.array([1, n - 1])[place], found[row, place]), metric, n)
     random = measure(Groups.all_tied(kinds, n), metric, n)
     gain = (first - random)[item.ravel()]
     return float(gain[own].sum() / len(own))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
 
-from cmrbench.data.audit.finding import Finding, Unchecked
-from cmrbench.data.audit.relations import EXAMPLES, WORST
+from cmrbench.data.audit.finding import Finding, Found
+from cmrbench.data.audit.relations import EXAMPLES
 from cmrbench.data.audit.subject import Subject
-
-Found = Iterator[Finding | Unchecked]
 
 
 def instances_in_two_splits(subject: Subject) -> Found:
@@ -24,17 +21,20 @@ def instances_in_two_splits(subject: Subject) -> Found:
     for a, b in combinations(reversed(subject.splits), 2):
         both = np.intersect1d(held[a], held[b])
         if len(both):
-            # With val, it is the selection of epochs that has seen too much, not the method.
-            severity = "problem" if "val" in (a, b) or (a, b) == ("gallery", "query") else "leak"
             yield Finding(
                 "instances_in_two_splits",
-                severity,
+                _severity(a, b),
                 f"{a} and {b}",
                 float(len(both)),
                 f"{len(both):,} of {len(held[a]):,} instances of {a} are in {b}, too",
                 "count",
                 tuple(map(str, both[:EXAMPLES])),
             )
+
+
+def _severity(a: str, b: str) -> str:
+    """How bad one thing in two splits is. With val, it is the selection of epochs that has seen too much."""
+    return "leak" if "train" in (a, b) and "val" not in (a, b) else "problem"
 
 
 def items_twice(subject: Subject) -> Found:
@@ -46,18 +46,12 @@ def items_twice(subject: Subject) -> Found:
         if not len(twice):
             continue
         inside = sum(len(np.unique(i.ids)) < len(i) for i in rows.items)
-        across = [
-            f"{a} and {b}"
-            for a, b in combinations(rows.splits, 2)
-            if len(np.intersect1d(rows.items[rows.splits.index(a)].ids, rows.items[rows.splits.index(b)].ids))
-        ]
-        leak = any(
-            tuple(reversed(pair.split(" and "))) in WORST and "train" in pair and "val" not in pair for pair in across
-        )
-        where = ", ".join([*across, *(["one split"] if inside else [])])
+        ids = {split: items.ids for split, items in zip(rows.splits, rows.items, strict=True)}
+        across = [(a, b) for a, b in combinations(ids, 2) if len(np.intersect1d(ids[a], ids[b]))]
+        where = ", ".join([*(f"{a} and {b}" for a, b in across), *(["one split"] if inside else [])])
         yield Finding(
             "items_twice",
-            "leak" if leak else "problem",
+            "leak" if any(_severity(a, b) == "leak" for a, b in across) else "problem",
             modality,
             float(len(twice)),
             f"{len(twice):,} item ids are given to several items, in {where}",

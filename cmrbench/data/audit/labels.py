@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from cmrbench.data.audit.finding import Finding, Unchecked
+from cmrbench.data.audit.finding import Finding, Found, Unchecked
 from cmrbench.data.audit.relations import EXAMPLES
 from cmrbench.data.audit.subject import Subject
 from cmrbench.data.audit.tasks import distinct_rows
-
-Found = Iterator[Finding | Unchecked]
 
 
 def queries_without_relevant(subject: Subject) -> Found:
@@ -19,11 +15,11 @@ def queries_without_relevant(subject: Subject) -> Found:
 
     Whether they count as 0 or are left out moves mAP by their share; released codes do either.
     """
-    for task in subject.tasks():
+    for task in subject.tasks:
         if not task.judged:
             yield Unchecked("queries_without_relevant", task.name, "there are no labels to judge by")
             continue
-        lost = task.relevant() == 0
+        lost = task.relevant == 0
         if lost.any():
             yield Finding(
                 "queries_without_relevant",

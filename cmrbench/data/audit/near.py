@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmrbench.data.audit.rows import BLOCK_BYTES, Rows
+from cmrbench.data.arrays import BLOCK_BYTES
+from cmrbench.data.audit.rows import Rows
 
 PROJECTED = 128
 """K: directions of the screen."""

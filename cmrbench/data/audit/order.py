@@ -9,14 +9,12 @@ from math import exp, lgamma
 import numpy as np
 
 from cmrbench.core.items import Items
-from cmrbench.data.audit.finding import Finding, Unchecked
+from cmrbench.data.audit.finding import Finding, Found
 from cmrbench.data.audit.subject import Subject
 from cmrbench.data.audit.tasks import distinct_rows
 from cmrbench.metrics import evaluate
 from cmrbench.metrics.relevance import from_labels
 from cmrbench.metrics.scores import Scores
-
-Found = Iterator[Finding | Unchecked]
 
 SHUFFLES = 99
 SIGMAS, EXCESS = 6.0, 0.05
@@ -102,7 +100,7 @@ def stable_order_gain(subject: Subject) -> Found:
     With class-sorted galleries and short hash codes, a stable sort gives points of mAP for nothing. The figure is the
     mAP@all of one big tie in the stored order, less its expectation over all orders.
     """
-    for task in subject.tasks():
+    for task in subject.tasks:
         if task.protocol.relevance != "label" or not task.judged:
             continue
         query, gallery = task.labels()

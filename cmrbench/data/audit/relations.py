@@ -109,7 +109,7 @@ class Copies:
 
 
 def equal_copies(rows: Rows, equal: Equal, relation: Relation, left_out: np.ndarray) -> Copies:
-    """Rows of one split that equal a row, of another instance, of the other.
+    """Rows of one split that equal a row of the other; within a split, a row of another instance.
 
     Parameters
     ----------
@@ -133,11 +133,13 @@ def equal_copies(rows: Rows, equal: Equal, relation: Relation, left_out: np.ndar
 def examples_of(rows: Rows, equal: Equal, copies: Copies) -> tuple[str, ...]:
     """A few copies as ``id = id``."""
     b = rows.of(copies.relation.b)
+    inside = copies.relation.a == copies.relation.b
     shown = []
     for row in copies.rows:
         same = b[equal.group[b] == equal.group[row]]
-        same = same[same != row]
-        if len(same) and f"{rows.ids[same[0]]} = {rows.ids[row]}" not in shown:
+        if inside:
+            same = same[rows.instance[same] != rows.instance[row]]
+        if f"{rows.ids[same[0]]} = {rows.ids[row]}" not in shown:
             shown.append(f"{rows.ids[row]} = {rows.ids[same[0]]}")
         if len(shown) == EXAMPLES:
             break

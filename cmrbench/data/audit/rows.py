@@ -10,8 +10,8 @@ from functools import cached_property
 import numpy as np
 
 from cmrbench.core.items import Items
+from cmrbench.data.arrays import row_blocks
 
-BLOCK_BYTES = 32 << 20
 VECTORS = ("vector", "set")
 
 
@@ -66,6 +66,28 @@ class Measured:
     least: np.ndarray
     most: np.ndarray
     bad: np.ndarray
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> Measured:
+        """Measure rows (n, ...), block by block."""
+        norms, filled, bad = [], [], []
+        shape = features.shape[1:]
+        least, most = np.full(shape, np.inf), np.full(shape, -np.inf)
+        start = 0
+        for block in row_blocks(features):
+            flat = block.reshape(len(block), -1)
+            filled.append(np.count_nonzero(flat, axis=1))
+            norms.append(np.sqrt(np.einsum("ij,ij->i", flat, flat, dtype=np.float64)))
+            if block.dtype.kind == "f":
+                bad.append(start + np.flatnonzero(~np.isfinite(norms[-1])))
+            if block.size:
+                least, most = np.minimum(least, block.min(0)), np.maximum(most, block.max(0))
+            start += len(block)
+
+        def joined(these: list[np.ndarray]) -> np.ndarray:
+            return np.concatenate(these) if these else np.empty(0, np.int64)
+
+        return cls(joined(norms), joined(filled), least, most, joined(bad))
 
 
 class Rows:
@@ -133,14 +155,6 @@ class Rows:
             out[here] = self._vectors(self.items[s].features[rows[here] - self.starts[s]])
         return out
 
-    def blocks(self, split: int) -> Iterator[np.ndarray]:
-        """The raw rows of a split, some at a time."""
-        features = self.items[split].features
-        width = max(1, int(np.prod(features.shape[1:]))) * features.dtype.itemsize
-        step = max(1, BLOCK_BYTES // width)
-        for start in range(0, len(features), step):
-            yield np.asarray(features[start : start + step])
-
     def _vectors(self, raw: np.ndarray) -> np.ndarray:
         return np.asarray(raw.mean(1) if self.kind == "set" and raw.ndim == 3 else raw, np.float32)
 
@@ -149,8 +163,8 @@ class Rows:
         """Which rows are equal to the bit (-0 is 0), by a 128-bit hash of each."""
 
         def contents() -> Iterator[bytes]:
-            for split in range(len(self.items)):
-                for block in self.blocks(split):
+            for items in self.items:
+                for block in row_blocks(items.features):
                     plain = block + block.dtype.type(0) if block.dtype.kind == "f" else block
                     for row in np.ascontiguousarray(plain).reshape(len(plain), -1):
                         yield row.tobytes()
@@ -160,42 +174,22 @@ class Rows:
     @cached_property
     def filled(self) -> np.ndarray:
         """Values other than zero in every row: int64 (n,)."""
-        return np.concatenate([self.measured(s).filled for s in range(len(self.items))])
+        return np.concatenate([m.filled for m in self.measured])
 
     @cached_property
     def broken(self) -> np.ndarray:
         """Whether a row holds NaN or infinity: bool (n,)."""
         broken = np.zeros(len(self), bool)
-        for s in range(len(self.items)):
-            broken[self.starts[s] + self.measured(s).bad] = True
+        for start, measured in zip(self.starts[:-1], self.measured, strict=True):
+            broken[start + measured.bad] = True
         return broken
 
-    def measured(self, split: int) -> Measured:
-        """Norms, zeros and ranges of a split's rows."""
-        if split not in self._measured:
-            self._measured[split] = self._measure(split)
-        return self._measured[split]
+    @cached_property
+    def norms(self) -> np.ndarray:
+        """Euclidean length of every row: float64 (n,)."""
+        return np.concatenate([m.norms for m in self.measured])
 
     @cached_property
-    def _measured(self) -> dict[int, Measured]:
-        return {}
-
-    def _measure(self, split: int) -> Measured:
-        norms, filled, bad = [], [], []
-        shape = self.items[split].features.shape[1:]
-        least, most = np.full(shape, np.inf), np.full(shape, -np.inf)
-        start = 0
-        for block in self.blocks(split):
-            flat = block.reshape(len(block), -1)
-            filled.append(np.count_nonzero(flat, axis=1))
-            norms.append(np.sqrt(np.einsum("ij,ij->i", flat, flat, dtype=np.float64)))
-            if block.dtype.kind == "f":
-                bad.append(start + np.flatnonzero(~np.isfinite(norms[-1])))
-            if block.size:
-                least, most = np.minimum(least, block.min(0)), np.maximum(most, block.max(0))
-            start += len(block)
-
-        def joined(these: list[np.ndarray]) -> np.ndarray:
-            return np.concatenate(these) if these else np.empty(0, np.int64)
-
-        return Measured(joined(norms), joined(filled), least, most, joined(bad))
+    def measured(self) -> tuple[Measured, ...]:
+        """Norms, zeros and ranges of the rows of each split."""
+        return tuple(Measured.of(items.features) for items in self.items)

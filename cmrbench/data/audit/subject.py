@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from itertools import permutations
 from typing import Any
@@ -81,12 +80,12 @@ class Subject:
         """Whether items have labels."""
         return all(items.labels is not None for part in self.parts.values() for items in part.values())
 
-    def tasks(self) -> Iterator[Task]:
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
         """Every protocol in every direction that its splits allow."""
-        for protocol in self.dataset.protocols:
-            if all(s in self.parts for s in (*protocol.query, *protocol.gallery)):
-                for a, b in permutations(self.modalities, 2):
-                    query, gallery = (
-                        [self.parts[s][m] for s in side] for side, m in ((protocol.query, a), (protocol.gallery, b))
-                    )
-                    yield Task(protocol, a, b, tuple(query), tuple(gallery))
+        return tuple(
+            Task(p, a, b, tuple(self.parts[s][a] for s in p.query), tuple(self.parts[s][b] for s in p.gallery))
+            for p in self.dataset.protocols
+            if all(s in self.parts for s in (*p.query, *p.gallery))
+            for a, b in permutations(self.modalities, 2)
+        )

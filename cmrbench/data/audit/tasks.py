@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -63,6 +64,7 @@ class Task:
         q, g = (np.concatenate([i.labels for i in side if i.labels is not None]) for side in (self.query, self.gallery))
         return q, g
 
+    @cached_property
     def relevant(self) -> np.ndarray:
         """Relevant gallery items of every query: int64 (n_query,)."""
         if self.protocol.relevance == "instance":

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from cmrbench.data.audit.finding import Finding, Unchecked
+from cmrbench.data.audit.finding import Finding, Found, Unchecked
 from cmrbench.data.audit.relations import EXAMPLES
 from cmrbench.data.audit.subject import Subject
-
-Found = Iterator[Finding | Unchecked]
 
 LEAK_F1 = 0.8
 NAMED = 0.05

@@ -57,15 +57,8 @@ def summary(audit: Audit) -> str:
     return f"{', '.join(words)} from {len(audit.checks)} checks"
 
 
-def audit_markdown(audit: Audit, notes: bool = True) -> str:
-    """The audit as Markdown: what is wrong, then the figures, then what could not be checked.
-
-    Parameters
-    ----------
-    audit : Audit
-    notes : bool
-        Also the figures that are no faults.
-    """
+def audit_markdown(audit: Audit) -> str:
+    """The audit as Markdown: what is wrong, then the figures, then what could not be checked."""
     shown = lines(audit.findings)
     faults = [line for line in shown if line.severity != "note"]
     figures = [line for line in shown if line.severity == "note"]
@@ -80,7 +73,7 @@ def audit_markdown(audit: Audit, notes: bool = True) -> str:
                 [(f"`{x.check}`", x.where, x.shown, x.severity, _said(x)) for x in faults],
             )
         )
-    if figures and notes:
+    if figures:
         parts.append(
             _table(
                 ("check", "where", "figure", "what it is"),

@@ -64,7 +64,7 @@ class Files:
         self._copies = Path()
         self._index: dict[str, tuple[int, int]] = {}
 
-    def expect(self, references: Iterable[str], where: str, copies: Path) -> None:
+    def expect(self, references: Iterable[str], where: str) -> None:
         """Look for all of them before anything is computed.
 
         Parameters
@@ -72,8 +72,6 @@ class Files:
         references : iterable of str
         where : str
             Whose they are, for messages.
-        copies : Path
-            The file that holds copies, the same in each call; its list lies beside it.
 
         Raises
         ------
@@ -88,8 +86,11 @@ class Files:
                 f"{where}: {len(missing):,} of {len(wanted):,} files are not on this machine, such as {missing[0]}, "
                 f"which {self.tree.folder} or an archive in it should hold; bring the archives or folders that do"
             )
+
+    def copy_out(self, references: Iterable[str], copies: Path) -> None:
+        """Copy those that lie in compressed tar archives into the file `copies`; its list lies beside it."""
         self._copies = copies
-        self._index |= self._copied([r for r in wanted if _archive(r)])
+        self._index = self._copied({r for r in references if _archive(r)})
 
     def read(self, reference: str) -> bytes:
         """The bytes of a file."""
@@ -100,17 +101,17 @@ class Files:
             copies.seek(start)
             return copies.read(size)
 
-    def _copied(self, references: Sequence[str]) -> dict[str, tuple[int, int]]:
-        wanted = set(references) - self._index.keys()
+    def _copied(self, wanted: set[str]) -> dict[str, tuple[int, int]]:
         if not wanted:
             return {}
         listed = self._copies.with_suffix(".files.json")
-        archives = {a: _stamp(self.tree.folder / a) for r in references if (a := _archive(r))}
+        archives = {a: _stamp(self.tree.folder / a) for a in set(map(_archive, wanted))}
         found = self._listed(listed, archives)
         if wanted <= found.keys():
             return found
-        with explained(self._copies.parent, "copy pictures"), self._copies.open("ab" if found else "wb") as copies:
-            for pattern in sorted({f"*{os.path.splitext(r)[1]}" for r in wanted}):
+        found = {}
+        with explained(self._copies.parent, "copy pictures"), self._copies.open("wb") as copies:
+            for pattern in sorted({f"*{os.path.splitext(r)[1].lower()}" for r in wanted}):
                 for name, stream in self.tree.iterate(pattern):
                     if name in wanted:
                         content = stream.read(MAX_PICTURE_BYTES + 1)

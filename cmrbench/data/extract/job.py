@@ -114,8 +114,8 @@ class Extracted:
     folder: Path
     dims: dict[str, int]
     weights: dict[str, str]
-    rows: int = 0
-    resumed: int = 0
+    rows: int
+    resumed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,23 +201,24 @@ def extract_features(
             described[modality] = Described(typed, extractors[modality], weights[modality], inputs, files)
         key = digest([VERSION, dataset.fingerprint, {m: d.key for m, d in described.items()}, job.seed, job.shard])
         with _work_folder(f"{resolved.name}-{key}", waiting) as work:
-            done = _made_meanwhile(job, resolved.name, key)
-            if done is not None:
-                return done
-            rows, resumed, shards = 0, 0, {}
+            if _is_made(job, resolved.name, key):  # by another process, while this one waited for it
+                shutil.rmtree(work, ignore_errors=True)
+                return _extracted(job.name, resolved.name)
+            resumed, shards = 0, {}
             for modality, one in described.items():
                 for split, mine in one.inputs.items():
                     if one.files is not None:
-                        where = f"{dataset.name}: {modality} items of {split}"
-                        one.files.expect(mine.values, where, work / f"{modality}.files")
+                        one.files.expect(mine.values, f"{dataset.name}: {modality} items of {split}")
                     shards[modality, split] = Shards(work / f"{modality}.{split}", mine, job.shard)
-                    rows += len(mine)
             for modality, one in described.items():
+                if one.files is not None:
+                    references = (r for mine in one.inputs.values() for r in mine.values)
+                    one.files.copy_out(references, work / f"{modality}.files")
                 own = {split: pieces for (m, split), pieces in shards.items() if m == modality}
                 resumed += _one_modality(job, dataset, modality, one, own, progress)
             assemble(Assembly(job, key, resolved, dataset, described, kept), shards, catalogue)
             shutil.rmtree(work, ignore_errors=True)
-    return _extracted(job.name, resolved.name, rows, resumed)
+    return _extracted(job.name, resolved.name, resumed)
 
 
 def _kept(job: Job, resolved: Resolved) -> tuple[str, ...]:
@@ -269,23 +270,22 @@ def _work_folder(name: str, waiting: Callable[[str], None]) -> Iterator[Path]:
         lock.release()
 
 
-def _made_meanwhile(job: Job, dataset: str, key: str) -> Extracted | None:
-    """The result, if another process has made the very same while this one waited for it."""
+def _is_made(job: Job, dataset: str, key: str) -> bool:
+    """Whether the feature set is there, out of the very same job."""
     from cmrbench.data.local import local_feature_sets, read_local
 
     folder = local_feature_sets(dataset).get(job.name)
-    if folder is None or read_local(folder).provenance.get("key") != key:
-        return None
-    shutil.rmtree(cache_root() / "extracting" / f"{dataset}-{key}", ignore_errors=True)
-    rows = int(read_local(folder).provenance["rows"])
-    return _extracted(job.name, dataset, rows, rows)
+    return folder is not None and read_local(folder).provenance.get("key") == key
 
 
-def _extracted(feature_set: str, dataset: str, rows: int, resumed: int) -> Extracted:
+def _extracted(feature_set: str, dataset: str, resumed: int | None = None) -> Extracted:
+    """What a job came to; all its rows were there before unless `resumed` says otherwise."""
     from cmrbench.data.local import local_feature_sets, read_local
 
     folder = local_feature_sets(dataset)[feature_set]
     stored = read_local(folder)
+    rows = int(stored.provenance["rows"])
+    resumed = rows if resumed is None else resumed
     dims = {m: int(spec["dims"]) for m, spec in stored.modalities.items()}
     return Extracted(dataset, feature_set, folder, dims, dict(stored.provenance["weights_sha256"]), rows, resumed)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cmrbench.core.errors import DataError, UsageError
+from cmrbench.core.errors import CmrbenchError, DataError, UsageError
 
 
 def weights_digest(module: Any) -> str:
@@ -73,8 +73,6 @@ def from_hub(what: str, remedy: str) -> Iterator[None]:
     ------
     DataError
     """
-    from cmrbench.core.errors import CmrbenchError
-
     try:
         yield
     except CmrbenchError:

@@ -55,7 +55,9 @@ class BagOfWords(Extractor):
         order = sorted(np.flatnonzero(items >= self.min_items), key=lambda k: (-items[k], names[k]))[: self.words]
         if not order:
             raise DataError(f"no word occurs in {self.min_items} training texts; ask for a smaller min_items")
-        self.vocabulary_ = [str(names[k]) for k in sorted(order, key=lambda k: names[k])]
+        order.sort(key=lambda k: names[k])
+        self.vocabulary_ = [str(names[k]) for k in order]
+        self.items_ = items[order]
 
     def __call__(self, inputs: Sequence[Any]) -> np.ndarray:
         """Binary or counted words (n, words + 1)."""
@@ -64,10 +66,14 @@ class BagOfWords(Extractor):
         return np.hstack([values, ~values.any(1, keepdims=True)]).astype(np.float32)
 
     def _counted(self, inputs: Sequence[Any]) -> np.ndarray:
+        return np.asarray(self._sparse(inputs).toarray(), np.float32)
+
+    def _sparse(self, inputs: Sequence[Any]) -> Any:
+        """Counted words, scipy's csr_matrix."""
         from sklearn.feature_extraction.text import CountVectorizer
 
         counter = CountVectorizer(token_pattern=TOKENS, vocabulary=self.vocabulary_, dtype=np.float32)
-        return np.asarray(counter.transform(inputs).toarray(), np.float32)
+        return counter.transform(inputs)
 
 
 class TfIdf(BagOfWords):
@@ -85,10 +91,7 @@ class TfIdf(BagOfWords):
     def fit(self, inputs: Sequence[Any], seed: int) -> None:
         """Choose the vocabulary and count in how many training texts each word occurs."""
         super().fit(inputs, seed)
-        frequency = np.zeros(len(self.vocabulary_))
-        for start in range(0, len(inputs), 1024):
-            frequency += (self._counted(inputs[start : start + 1024]) > 0).sum(0)
-        self.idf_ = np.log((1 + len(inputs)) / (1 + frequency)) + 1
+        self.idf_ = np.log((1 + len(inputs)) / (1 + self.items_)) + 1
 
     def __call__(self, inputs: Sequence[Any]) -> np.ndarray:
         """Weighted words (n, words + 1), unit length."""
@@ -123,13 +126,11 @@ class LatentDirichlet(BagOfWords):
 
     def fit(self, inputs: Sequence[Any], seed: int) -> None:
         """Fit the topics."""
-        from scipy.sparse import csr_matrix, vstack
         from sklearn.decomposition import LatentDirichletAllocation
 
         super().fit(inputs, seed)
-        blocks = [csr_matrix(self._counted(inputs[start : start + 1024])) for start in range(0, len(inputs), 1024)]
         self.model_ = LatentDirichletAllocation(self.topics, max_iter=self.iterations, random_state=seed % 2**32)
-        self.model_.fit(vstack(blocks))
+        self.model_.fit(self._sparse(inputs))
 
     def __call__(self, inputs: Sequence[Any]) -> np.ndarray:
         """Topic proportions (n, topics)."""

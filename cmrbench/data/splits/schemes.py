@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import numpy as np
 from cmrbench.core.dataset import SPLITS
 from cmrbench.core.errors import DataError
 from cmrbench.data.splits.units import Units
-from cmrbench.data.splits.validation import validation_rows
+from cmrbench.data.splits.validation import by_hash, validation_rows
 
 if TYPE_CHECKING:
     from cmrbench.core.items import Items
@@ -89,7 +88,7 @@ def _own(scheme: SourceScheme, units: Units, source: Mapping[str, np.ndarray]) -
     if scheme.val_rule == "hash" and isinstance(scheme.val, float):
         chosen = np.concatenate([g[_validation(units, g, scheme.val)] for g in units.groups_of(pool)])
     elif scheme.val_rule == "hash":
-        chosen = _take(units, pool[_by_hash(units.names[pool], "")], scheme.val, pool, units.labels is not None)
+        chosen = _take(units, pool[by_hash(units.names[pool])], scheme.val, pool, units.labels is not None)
     else:
         chosen = _take(units, pool if scheme.val_rule == "first" else pool[::-1], scheme.val, pool, False)
     splits[_some(chosen, scheme.val, "source: val", pool)] = "val"
@@ -110,7 +109,7 @@ def _drawn(scheme: DrawScheme, units: Units) -> np.ndarray:
             return _take_each(units, pool, size, scheme, fewer, f"draw: {split}")
         return _take(units, pool, size, whole, scheme.per_class, f"draw: {split}")
 
-    return _fill(scheme, _by_hash(units.names, f"{scheme.seed}:"), pick)
+    return _fill(scheme, by_hash(units.names, f"{scheme.seed}:"), pick)
 
 
 def _ordered(scheme: OrderScheme, units: Units) -> np.ndarray:
@@ -147,12 +146,6 @@ def _fill(scheme: DrawScheme | OrderScheme, order: np.ndarray, pick: Pick) -> np
             raise DataError(f"split scheme {scheme.kind}: val takes all {len(train)} training instances; take fewer")
         splits[chosen] = "val"
     return splits
-
-
-def _by_hash(names: np.ndarray, prefix: str) -> np.ndarray:
-    """Places of the names in the order of the SHA-256 of ``prefix + name``."""
-    digests = [hashlib.sha256(f"{prefix}{name}".encode()).digest() for name in names.tolist()]
-    return np.array(sorted(range(len(digests)), key=digests.__getitem__), np.int64)
 
 
 def _some(chosen: np.ndarray, size: Any, what: str, whole: np.ndarray) -> np.ndarray:

@@ -7,6 +7,12 @@ import hashlib
 import numpy as np
 
 
+def by_hash(names: np.ndarray, prefix: str = "") -> np.ndarray:
+    """Places of the names in the order of the SHA-256 of ``prefix + name``."""
+    digests = [hashlib.sha256(f"{prefix}{name}".encode()).digest() for name in names.tolist()]
+    return np.array(sorted(range(len(digests)), key=digests.__getitem__), np.int64)
+
+
 def validation_rows(ids: np.ndarray, labels: np.ndarray | None, share: float) -> np.ndarray:
     """Rows of training items that become the validation split.
 
@@ -28,7 +34,7 @@ def validation_rows(ids: np.ndarray, labels: np.ndarray | None, share: float) ->
     ndarray of int
         Row numbers, ascending.
     """
-    order = np.argsort([hashlib.sha256(i.encode()).hexdigest() for i in ids.tolist()], kind="stable")
+    order = by_hash(ids)
     groups = np.zeros(len(ids), np.int64) if labels is None else labels.argmax(1)
     taken = [
         members[: int(share * len(members) + 0.5)]
