@@ -15,7 +15,7 @@ from cmrbench.data.audit.finding import AuditOptions
 from cmrbench.data.audit.galleries import own_pair_gain
 from cmrbench.data.audit.near import Directions, screen_of, search
 from cmrbench.data.audit.order import run_bound
-from cmrbench.data.audit.relations import at_least
+from cmrbench.data.audit.relations import Relation, at_least, equal_copies, examples_of
 from cmrbench.data.audit.rows import Rows
 from cmrbench.data.audit.subject import Subject
 from cmrbench.data.audit.tasks import Task, chance, relevant_counts
@@ -68,6 +68,18 @@ def test_a_row_that_equals_the_mean_is_near_nothing() -> None:
     features = np.full((5, 40), 0.1, np.float32)
     directions = Directions(rows_of(features), np.arange(5))
     assert list(search(directions, np.arange(5), 0.9, np.random.default_rng(0))) == []
+
+
+def test_captions_of_one_picture_are_no_examples_of_copies() -> None:
+    features = np.array([[1, 2], [1, 2], [1, 2], [3, 4], [5, 6]], np.float32)
+    ids = np.array(["p1#0", "p1#1", "p2#0", "p2#1", "p3#0"])
+    items = Items("text", features, ids, np.array(["p1", "p1", "p2", "p2", "p3"]))
+    rows = Rows((("train", items),), "vector")
+    copies = equal_copies(rows, rows.equal, Relation("train", "train"), np.zeros(5, bool))
+    assert copies.rows.tolist() == [0, 1, 2]
+    shown = examples_of(rows, rows.equal, copies)
+    assert shown
+    assert all(a[:2] != b[:2] for a, b in (example.split(" = ") for example in shown))
 
 
 def test_rows_are_compared_by_value() -> None:
