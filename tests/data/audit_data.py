@@ -13,6 +13,7 @@ from cmrbench.core.protocol import Protocol
 from cmrbench.data.audit import Audit, AuditOptions, audit_dataset
 
 SIZES = {"train": 240, "val": 60, "query": 90, "gallery": 150}
+DIM = 40
 CLASSES = ("zebra", "night sky", "city", "violin", "engine", "harbour")
 WORDS = tuple(f"w{a}{b}" for a in "bcdfghjklm" for b in "aeiouxyzqv")
 PROTOCOLS = (
@@ -59,10 +60,10 @@ class Made:
         return audit_dataset(self.dataset(), AuditOptions(**options))
 
 
-def made(seed: int = 0, dim: int = 40) -> Made:
+def made() -> Made:
     """Independent rows around class centres, classes in shuffled order, texts of eight random words."""
-    rng = np.random.default_rng(seed)
-    centres = {"image": rng.standard_normal((len(CLASSES), dim)), "text": rng.standard_normal((len(CLASSES), dim))}
+    rng = np.random.default_rng(0)
+    centres = {m: rng.standard_normal((len(CLASSES), DIM)) for m in ("image", "text")}
     parts: dict[str, dict[str, dict[str, Any]]] = {}
     texts = {}
     for split, n in SIZES.items():
@@ -70,7 +71,7 @@ def made(seed: int = 0, dim: int = 40) -> Made:
         ids = np.array([f"{split}-{k}" for k in range(n)], "<U16")
         parts[split] = {
             m: {
-                "features": (centre[label] + 2 * rng.standard_normal((n, dim))).astype(np.float32),
+                "features": (centre[label] + 2 * rng.standard_normal((n, DIM))).astype(np.float32),
                 "ids": ids.copy(),
                 "instances": ids.copy(),
                 "labels": np.eye(len(CLASSES), dtype=np.uint8)[label],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from cmrbench.core.protocol import Protocol
 from cmrbench.data import builders
@@ -17,15 +18,16 @@ from cmrbench.data.content import Content, Cut
 from cmrbench.data.validate import validate_cut, validate_items
 
 SIZES = {"train": 24, "val": 8, "query": 6, "gallery": 10}
+CLASSES = 4
 
 
-def arrays(classes: int = 4, multilabel: bool = True, seed: int = 3) -> dict[str, Any]:
+def arrays(multilabel: bool = True, seed: int = 3) -> dict[str, Any]:
     """A sound data.npz: 48 pairs; every class in every split."""
     rng = np.random.default_rng(seed)
     n = sum(SIZES.values())
     split = np.repeat(list(SIZES), list(SIZES.values()))
-    label = np.concatenate([np.arange(k) % classes for k in SIZES.values()])
-    hot = np.eye(classes, dtype=np.int64)[label]
+    label = np.concatenate([np.arange(k) % CLASSES for k in SIZES.values()])
+    hot = np.eye(CLASSES, dtype=np.int64)[label]
     if multilabel:
         hot |= rng.random(hot.shape) < 0.2
     return {
@@ -34,7 +36,7 @@ def arrays(classes: int = 4, multilabel: bool = True, seed: int = 3) -> dict[str
         "label": hot if multilabel else label,
         "split": split,
         "ids": np.array([f"item-{i}" for i in range(n)]),
-        "class_names": np.array([f"c{k}" for k in range(classes)]),
+        "class_names": np.array([f"c{k}" for k in range(CLASSES)]),
     }
 
 
@@ -63,10 +65,20 @@ def entry(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+def write_catalogue(path: Path, datasets: object) -> Path:
+    """Write a datasets.yaml and return its path."""
+    path.write_text(yaml.safe_dump({"datasets": datasets}), encoding="utf-8")
+    return path
+
+
+def register_in_place(folder: Path, monkeypatch: Any, **changes: Any) -> None:
+    """Register the dataset ``mine``, whose data.npz stays where it is, beside the catalogue."""
+    save(folder, arrays())
+    monkeypatch.setenv("CMRBENCH_DATASETS", str(write_catalogue(folder / "mine.yaml", {"mine": entry(**changes)})))
+
+
 def register(folder: Path, monkeypatch: Any) -> None:
     """Register the dataset ``mine``, whose data.npz is imported into the cache."""
-    import yaml
-
     own = entry(
         homepage="https://example.org",
         folder=None,
@@ -78,8 +90,7 @@ def register(folder: Path, monkeypatch: Any) -> None:
         ],
     )
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "mine.yaml").write_text(yaml.safe_dump({"datasets": {"mine": own}}), encoding="utf-8")
-    monkeypatch.setenv("CMRBENCH_DATASETS", str(folder / "mine.yaml"))
+    monkeypatch.setenv("CMRBENCH_DATASETS", str(write_catalogue(folder / "mine.yaml", {"mine": own})))
 
 
 def build(entry: Entry, feature_set: str, folder: Path, variant: str = "") -> Content:

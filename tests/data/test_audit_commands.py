@@ -8,8 +8,7 @@ from pathlib import Path
 import made_data
 import numpy as np
 import pytest
-import yaml
-from typer.testing import CliRunner
+from commands import invoked
 
 from cmrbench.cli import app
 from cmrbench.core.errors import UsageError
@@ -18,41 +17,27 @@ from cmrbench.data.audit import Audit, AuditOptions, Finding, Unchecked
 from cmrbench.data.audit.stored import audit_parts, leak_warning, save_audit, stored_audit
 from cmrbench.data.audit.view import audit_markdown, lines
 
-runner = CliRunner()
-
 
 def output(*arguments: object, code: int = 0) -> str:
-    result = runner.invoke(app, [str(a) for a in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.stdout
+    return invoked(app, *arguments, code=code).stdout
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("CMRBENCH_DATA", str(folder))
-    return folder
-
-
-@pytest.fixture
-def leaky(tmp_path: Path, cache: Path) -> Path:
+def leaky(tmp_path: Path, own_cache: Path) -> Path:
     """A catalogue with a dataset `mine`, four of whose six query pictures are training pictures, and a sound one."""
     content = made_data.arrays()
     content["image"][np.flatnonzero(content["split"] == "query")[:4]] = content["image"][:4]
     made_data.save(tmp_path / "mine", content)
     made_data.save(tmp_path / "sound", made_data.arrays(seed=4))
     entries = {name: made_data.entry(folder=f"./{name}") for name in ("mine", "sound")}
-    (tmp_path / "datasets.yaml").write_text(yaml.safe_dump({"datasets": entries}), encoding="utf-8")
-    return tmp_path / "datasets.yaml"
+    return made_data.write_catalogue(tmp_path / "datasets.yaml", entries)
 
 
-def test_a_leak_ends_with_1_and_is_kept(leaky: Path, cache: Path) -> None:
+def test_a_leak_ends_with_1_and_is_kept(leaky: Path, own_cache: Path) -> None:
     shown = output("data", "audit", "mine", "--datasets-file", leaky, code=1)
     assert "1 leak, " in shown
     assert "4 of 6 query items" in " ".join(shown.replace("│", " ").split())
-    (kept,) = (cache / "audits" / "mine").iterdir()
+    (kept,) = (own_cache / "audits" / "mine").iterdir()
     assert str(kept) in "".join(shown.split())
     dataset = load_dataset("mine", catalogue=load_catalogue([leaky]))
     audit = stored_audit(dataset.name, dataset.feature_set, dataset.fingerprint)
@@ -65,10 +50,10 @@ def test_sound_data_ends_with_0(leaky: Path) -> None:
     assert "0 leaks, " in output("data", "audit", "sound", "--datasets-file", leaky)
 
 
-def test_json_is_the_audit(leaky: Path, cache: Path) -> None:
+def test_json_is_the_audit(leaky: Path, own_cache: Path) -> None:
     found = json.loads(output("data", "audit", "mine", "--datasets-file", leaky, "--json", "--no-save", code=1))
     assert found["stored"] is None
-    assert not (cache / "audits").exists()
+    assert not (own_cache / "audits").exists()
     assert found["leaks"] == 1
     audit = Audit.from_json(found)
     assert audit.options == AuditOptions()
@@ -93,12 +78,10 @@ def test_options_reach_the_audit(leaky: Path) -> None:
 def test_run_warns_of_a_leak_that_was_found(leaky: Path, tmp_path: Path) -> None:
     call = ["run", "--methods", "random", "--datasets", "mine,sound", "--datasets-file", str(leaky), "--dry-run"]
     call += ["--results", str(tmp_path / "results")]
-    assert "audit" not in runner.invoke(app, call).stderr
+    assert "audit" not in invoked(app, *call).stderr
     output("data", "audit", "mine", "--datasets-file", leaky, code=1)
     output("data", "audit", "sound", "--datasets-file", leaky)
-    warned = runner.invoke(app, call)
-    assert warned.exit_code == 0
-    (line,) = (each for each in warned.stderr.splitlines() if "audit" in each)
+    (line,) = (each for each in invoked(app, *call).stderr.splitlines() if "audit" in each)
     assert line.startswith("warning: an audit of mine/plain found a leak: equal_rows, image: query in train, 66.7 %")
     assert line.endswith("see `cmrbench data audit mine/plain`")
 
@@ -116,10 +99,10 @@ def an_audit(**changes: object) -> Audit:
     return Audit(**(fields | changes))  # type: ignore[arg-type]
 
 
-def test_a_stored_audit_comes_back(cache: Path) -> None:
+def test_a_stored_audit_comes_back(own_cache: Path) -> None:
     audit = an_audit()
     path = save_audit(audit)
-    assert path.relative_to(cache).as_posix() == f"audits/wiki/sift-lda-{'ab' * 8}.json"
+    assert path.relative_to(own_cache).as_posix() == f"audits/wiki/sift-lda-{'ab' * 8}.json"
     assert stored_audit(audit.dataset, audit.feature_set, audit.fingerprint) == audit
     assert stored_audit(audit.dataset, audit.feature_set, "cd" * 32) is None
     assert stored_audit(audit.dataset, audit.feature_set, "ab" * 8 + "0" * 48) is None  # the same first digits
@@ -129,7 +112,7 @@ def test_a_stored_audit_comes_back(cache: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"version": 1}', "null", '{"findings": 3}', "\xff"])
-def test_a_damaged_file_is_no_audit(cache: Path, text: str) -> None:
+def test_a_damaged_file_is_no_audit(own_cache: Path, text: str) -> None:
     audit = an_audit()
     path = save_audit(audit)
     path.write_text(text, encoding="latin-1")
@@ -138,7 +121,7 @@ def test_a_damaged_file_is_no_audit(cache: Path, text: str) -> None:
     assert stored_audit(audit.dataset, audit.feature_set, audit.fingerprint) == audit
 
 
-def test_an_audit_by_older_checks_is_no_audit(cache: Path) -> None:
+def test_an_audit_by_older_checks_is_no_audit(own_cache: Path) -> None:
     audit = an_audit(version=0)
     save_audit(audit)
     assert stored_audit(audit.dataset, audit.feature_set, audit.fingerprint) is None
@@ -148,11 +131,11 @@ def test_names_lead_nowhere_else() -> None:
     assert audit_parts("..", "../../x", "ab" * 32) == ("audits", "_", f"__.._x-{'ab' * 8}.json")
 
 
-def test_an_unwritable_cache_is_said_in_words(cache: Path) -> None:
+def test_an_unwritable_cache_is_said_in_words(own_cache: Path) -> None:
     from cmrbench.core.errors import DataError
 
-    cache.mkdir()
-    (cache / "audits").write_text("a file", encoding="utf-8")
+    own_cache.mkdir()
+    (own_cache / "audits").write_text("a file", encoding="utf-8")
     with pytest.raises(DataError, match="cannot store the audit"):
         save_audit(an_audit())
 

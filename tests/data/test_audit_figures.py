@@ -23,9 +23,9 @@ from cmrbench.data.audit.texts import name_words, named_classes
 from cmrbench.metrics import Metric, evaluate, from_labels, given
 
 
-def rows_of(features: np.ndarray, kind: str = "vector") -> Rows:
+def rows_of(features: np.ndarray) -> Rows:
     ids = np.array([str(k) for k in range(len(features))])
-    return Rows((("train", Items("image", features, ids, ids)),), kind)
+    return Rows((("train", Items("image", features, ids, ids)),), "vector")
 
 
 @pytest.mark.parametrize("width", [30, 600])

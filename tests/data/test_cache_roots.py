@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
 
 import made_data
 import pytest
-import yaml
 
-from cmrbench.core.errors import DataError, DatasetMissingError
+from cmrbench.core.errors import DatasetMissingError
 from cmrbench.data import import_dataset, load_catalogue, load_dataset
 from cmrbench.data.cache import cache_root, cache_roots, find_in_cache
 from cmrbench.data.catalogue import Catalogue
@@ -19,11 +17,7 @@ from cmrbench.data.catalogue import Catalogue
 
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Catalogue:
-    entry = made_data.entry()
-    del entry["folder"]
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump({"datasets": {"mine": entry}}), encoding="utf-8")
-    return load_catalogue([path])
+    return load_catalogue([made_data.write_catalogue(tmp_path / "mine.yaml", {"mine": made_data.entry(folder=None)})])
 
 
 def folders(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
@@ -69,16 +63,4 @@ def test_a_shared_folder_is_read_and_not_written(
 def test_nothing_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue) -> None:
     folders(monkeypatch, tmp_path / "shared", tmp_path / "own")
     with pytest.raises(DatasetMissingError, match="cmrbench data import mine --from"):
-        load_dataset("mine", catalogue=catalogue)
-
-
-def test_a_manifest_of_another_version_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue
-) -> None:
-    folders(monkeypatch, tmp_path / "own")
-    import_dataset("mine", made_data.save(tmp_path / "brought", made_data.arrays()), catalogue)
-    load_dataset("mine", catalogue=catalogue)
-    manifest = next((tmp_path / "own" / "prepared").rglob("manifest.json"))
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 99}), encoding="utf-8")
-    with pytest.raises(DataError, match=r"of another version: its format is 99, expected 2; delete the folder"):
         load_dataset("mine", catalogue=catalogue)

@@ -8,9 +8,8 @@ from pathlib import Path
 import made_data
 import numpy as np
 import pytest
-import yaml
 from audit_data import CLASSES, SIZES, made
-from typer.testing import CliRunner
+from commands import invoked
 
 from cmrbench.cli import app
 from cmrbench.cli.data.card import MOST_CLASSES, _classes
@@ -23,19 +22,9 @@ from cmrbench.data.audit.stored import save_audit
 from cmrbench.data.card import ClassFigures, dataset_here, make_card
 from cmrbench.metrics import evaluate_arrays
 
-runner = CliRunner()
-
 
 def output(*arguments: object) -> str:
-    result = runner.invoke(app, [str(a) for a in arguments])
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("CMRBENCH_DATA", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    return invoked(app, *arguments).stdout
 
 
 def test_figures_are_those_of_the_data() -> None:
@@ -82,7 +71,7 @@ def test_hashes_are_those_that_are_registered(emoji: Dataset) -> None:
     assert make_card(emoji).hashes == {s: r.sha256 for s, r in records.items()}
 
 
-def test_info_shows_the_card_and_the_stored_audit(cache: Path) -> None:
+def test_info_shows_the_card_and_the_stored_audit(own_cache: Path) -> None:
     dataset = dataset_here(DatasetName.parse("emoji/classic-bow"), load_catalogue())
     assert dataset is not None
     card = make_card(dataset)
@@ -109,16 +98,15 @@ def test_info_without_data_says_so() -> None:
     assert "no figures: " in output("data", "info", "nuswide10k")
 
 
-def test_info_prepares_no_large_data_and_shows_damage(tmp_path: Path, cache: Path) -> None:
+def test_info_prepares_no_large_data_and_shows_damage(tmp_path: Path, own_cache: Path) -> None:
     made_data.save(tmp_path / "mine", made_data.arrays())
-    catalogue = tmp_path / "datasets.yaml"
-    catalogue.write_text(yaml.safe_dump({"datasets": {"mine": made_data.entry(folder="./mine")}}), encoding="utf-8")
+    catalogue = made_data.write_catalogue(tmp_path / "datasets.yaml", {"mine": made_data.entry(folder="./mine")})
     call = ("data", "info", "mine", "--datasets-file", catalogue, "--json")
     assert json.loads(output(*call))["card"] is None
-    assert not (cache / "prepared").exists()
+    assert not (own_cache / "prepared").exists()
     output("data", "audit", "mine", "--datasets-file", catalogue)
     assert json.loads(output(*call))["card"]["sizes"]["train"] == {"image": 24, "text": 24}
-    (labels,) = cache.glob("prepared/mine/*/query.image.labels.npy")
+    (labels,) = own_cache.glob("prepared/mine/*/query.image.labels.npy")
     labels.write_bytes(b"")
     found = json.loads(output(*call))
     assert found["card"] is None

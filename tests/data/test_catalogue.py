@@ -6,25 +6,9 @@ from pathlib import Path
 
 import made_data
 import pytest
-import yaml
 
 from cmrbench.core.errors import DataError, UnknownNameError
 from cmrbench.data import load_catalogue
-from cmrbench.metrics import Metric
-
-
-def write(path: Path, datasets: object) -> Path:
-    path.write_text(yaml.safe_dump({"datasets": datasets}), encoding="utf-8")
-    return path
-
-
-@pytest.mark.parametrize("name", load_catalogue().names())
-def test_every_entry_can_be_cited_and_measured(name: str) -> None:
-    entry = load_catalogue().entry(name)
-    assert min(len(entry.licence), len(entry.cited), len(entry.summary)) > 15
-    for fields in entry.protocols:
-        protocol = fields.protocol()
-        assert [str(Metric.parse(m)) for m in protocol.metrics] == list(protocol.metrics)
 
 
 def test_what_ships_or_is_imported_has_frozen_splits() -> None:
@@ -38,14 +22,6 @@ def test_what_ships_or_is_imported_has_frozen_splits() -> None:
         assert entry.preset == "quick"
 
 
-@pytest.mark.parametrize(
-    ("alias", "name"),
-    [("nus", "nuswide10k"), ("NUS-WIDE", "nuswide"), ("coco", "mscoco"), ("iapr", "iaprtc12"), ("Emoji", "emoji")],
-)
-def test_aliases_and_case(alias: str, name: str) -> None:
-    assert load_catalogue().resolve(alias) == name
-
-
 def test_unknown_dataset_suggests_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown dataset 'emjoi'; did you mean emoji"):
         load_catalogue().entry("emjoi")
@@ -56,8 +32,8 @@ def test_unknown_dataset_suggests_the_nearest() -> None:
 
 
 def test_files_of_the_user_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = write(tmp_path / "a.yaml", {"mine": made_data.entry()})
-    second = write(tmp_path / "b.yaml", {"yours": made_data.entry()})
+    first = made_data.write_catalogue(tmp_path / "a.yaml", {"mine": made_data.entry()})
+    second = made_data.write_catalogue(tmp_path / "b.yaml", {"yours": made_data.entry()})
     monkeypatch.setenv("CMRBENCH_DATASETS", str(first))
     names = load_catalogue([second]).names()
     assert {"emoji", "mine", "yours"} <= set(names)
@@ -65,9 +41,9 @@ def test_files_of_the_user_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.yaml", {"mine": made_data.entry()})
+    path = made_data.write_catalogue(tmp_path / "a.yaml", {"mine": made_data.entry()})
     assert "mine" in load_catalogue([path]).names()
-    write(path, {"renamed": made_data.entry()})
+    made_data.write_catalogue(path, {"renamed": made_data.entry()})
     assert "renamed" in load_catalogue([path]).names()
 
 
@@ -105,13 +81,13 @@ def test_a_misspelt_key_is_unknown_before_it_is_missing(tmp_path: Path) -> None:
     entry = made_data.entry()
     entry["licens"] = entry.pop("licence")
     with pytest.raises(DataError, match=r"unknown key 'licens'; .*\(and 1 more\)"):
-        load_catalogue([write(tmp_path / "a.yaml", {"mine": entry})])
+        load_catalogue([made_data.write_catalogue(tmp_path / "a.yaml", {"mine": entry})])
 
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_what_is_wrong_in_an_entry_is_said(case: str, tmp_path: Path) -> None:
     changes, expected = BROKEN[case]
-    path = write(tmp_path / "a.yaml", {"mine": made_data.entry(**changes)})
+    path = made_data.write_catalogue(tmp_path / "a.yaml", {"mine": made_data.entry(**changes)})
     with pytest.raises(DataError, match=expected) as caught:
         load_catalogue([path])
     assert "\n" not in str(caught.value)
@@ -122,7 +98,7 @@ def test_missing_key(tmp_path: Path) -> None:
     broken = made_data.entry()
     del broken["licence"]
     with pytest.raises(DataError, match=r"dataset 'mine': key 'licence' is missing"):
-        load_catalogue([write(tmp_path / "a.yaml", {"mine": broken})])
+        load_catalogue([made_data.write_catalogue(tmp_path / "a.yaml", {"mine": broken})])
 
 
 @pytest.mark.parametrize(
@@ -146,7 +122,7 @@ def test_what_is_no_catalogue_is_said(text: str, expected: str, tmp_path: Path) 
 def test_taken_names_are_refused(tmp_path: Path) -> None:
     for taken in ({"emoji": made_data.entry()}, {"mine": made_data.entry(aliases={"nuswide": ""})}):
         with pytest.raises(DataError, match=r"'(emoji|nuswide)' is already taken by .*datasets\.yaml"):
-            load_catalogue([write(tmp_path / "a.yaml", taken)])
+            load_catalogue([made_data.write_catalogue(tmp_path / "a.yaml", taken)])
 
 
 def test_absent_file() -> None:

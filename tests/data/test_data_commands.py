@@ -8,28 +8,14 @@ from pathlib import Path
 import made_data
 import numpy as np
 import pytest
-import yaml
-from typer.testing import CliRunner
+from commands import invoked
 
 from cmrbench.cli.data import app
 from cmrbench.core.errors import DatasetMissingError, UnknownNameError
 
-runner = CliRunner()
-
 
 def output(*arguments: object, code: int = 0) -> str:
-    result = runner.invoke(app, [str(a) for a in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.stdout
-
-
-@pytest.fixture
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("CMRBENCH_DATA", str(folder))
-    return folder
+    return invoked(app, *arguments, code=code).stdout
 
 
 def test_list(own_cache: Path) -> None:
@@ -129,8 +115,8 @@ def test_values_are_compared_with_the_registered_fingerprints(
     for fingerprint, code in (("0" * 64, 1), ("", 0)):
         known = fingerprint or json.loads(output("verify", "ours", "--json", code=1))[-1]["detail"][12:76]
         entry = made_data.entry(folder=str(folder), fingerprints={"plain": known})
-        (tmp_path / "ours.yaml").write_text(yaml.safe_dump({"datasets": {"ours": entry}}), encoding="utf-8")
-        monkeypatch.setenv("CMRBENCH_DATASETS", str(tmp_path / "ours.yaml"))
+        registered = made_data.write_catalogue(tmp_path / "ours.yaml", {"ours": entry})
+        monkeypatch.setenv("CMRBENCH_DATASETS", str(registered))
         checks = json.loads(output("verify", "ours", "--json", code=code))
         assert [c["status"] for c in checks if c["kind"] == "values"] == ["bad" if code else "ok"]
 
@@ -139,7 +125,7 @@ def test_a_file_that_nothing_is_known_of_is_not_called_as_imported(
     own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entry = made_data.entry(folder=str(made_data.save(tmp_path / "data", made_data.arrays())))
-    (tmp_path / "ours.yaml").write_text(yaml.safe_dump({"datasets": {"ours": entry}}), encoding="utf-8")
-    monkeypatch.setenv("CMRBENCH_DATASETS", str(tmp_path / "ours.yaml"))
+    registered = made_data.write_catalogue(tmp_path / "ours.yaml", {"ours": entry})
+    monkeypatch.setenv("CMRBENCH_DATASETS", str(registered))
     source = next(c for c in json.loads(output("verify", "ours", "--json")) if c["kind"] == "source")
     assert source["detail"] == "no SHA-256 is known: nothing to compare with"

@@ -29,9 +29,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-
 
 
 @pytest.fixture
-def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def registered(own_cache: Path, tmp_path: Path) -> Path:
     """The YAML file of the page, and beside it a file of the arrays that it names: 12 classes of 50 instances."""
-    monkeypatch.setenv("CMRBENCH_DATA", str(tmp_path / "cache"))
     path = tmp_path / "mine.yaml"
     path.write_text(PAGE[PAGE.index("    datasets:\n") :].split("\n\n")[0], encoding="utf-8")
     rng, y = np.random.default_rng(0), np.repeat(np.arange(12), 50)
@@ -42,7 +41,9 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_dataset_of_the_page_is_built(registered: Path) -> None:
-    dataset = load_dataset("sketch", catalogue=load_catalogue([registered]))
+    catalogue = load_catalogue([registered])
+    assert "Jane Doe" in catalogue.entry("sketches").cited
+    dataset = load_dataset("sketch", catalogue=catalogue)
     assert (dataset.name, dataset.feature_set) == ("sketches", "clip")
     sizes = {split: counts["photo"] for split, counts in dataset.sizes.items()}
     assert sizes == {"train": 324, "val": 36, "query": 60, "gallery": 180}  # val: a tenth of the 360 for training

@@ -83,10 +83,12 @@ TYPED = {
     "mir": "mirflickr",
     "wikipedia": "wiki",
     "nus-wide": "nuswide",
+    "NUS-WIDE": "nuswide",
     "nuswide21": "nuswide",
     "coco1k": "coco5k",
     "iapr-tc12": "iaprtc12",
     "ms-coco": "mscoco",
+    "Emoji": "emoji",
 }
 
 HOMES = (
@@ -137,12 +139,13 @@ def test_entries_are_complete(name: str) -> None:
     assert entry.citation.doi or entry.citation.url or entry.citation.key == "cmrbench"
     assert entry.citation.bibtex().startswith(f"@{entry.citation.kind}{{{entry.citation.key},")
     assert entry.names
-    assert len(entry.licence) > 15
+    assert min(len(entry.licence), len(entry.cited), len(entry.summary)) > 15
     assert entry.homepage.startswith("http") or name == "synthetic"
     assert all(len(text) > 15 and text.endswith((".", ")")) for text in entry.problems)
     for split in entry.splits.values():
         assert split.summary or name == "synthetic"
-    for protocol in entry.protocols:
+    for fields in entry.protocols:
+        protocol = fields.protocol()
         assert [str(Metric.parse(m)) for m in protocol.metrics] == list(protocol.metrics)
 
 

@@ -57,13 +57,3 @@ def test_the_audit_of_wiki_is_of_the_registered_data(
     import_dataset("wiki", wiki_source)
     assert load_dataset("wiki").fingerprint.startswith(audited("wiki"))
     assert "0 leaks" in doc.stored_audits(PAGE)["wiki"]
-
-
-def test_the_example_of_the_guide_is_a_registry(tmp_path: Path) -> None:
-    guide = (doc.PAGE.parent / "data.md").read_text(encoding="utf-8")
-    lines = guide[guide.index("    datasets:\n") :].split("\n\n")[0].splitlines()
-    path = tmp_path / "own.yaml"
-    path.write_text("\n".join(lines).replace(", sha256: ...", ""), encoding="utf-8")
-    catalogue = load_catalogue([path])
-    assert catalogue.resolve("sketch") == "sketches"
-    assert "Jane Doe" in catalogue.entry("sketches").cited

@@ -7,11 +7,10 @@ import hashlib
 import io
 import random
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from file_server import FileServer, serving
+from file_server import FileServer
 
 from cmrbench.core.errors import DataError
 from cmrbench.data.fetching import download as download_module
@@ -27,20 +26,10 @@ SLACK = 128 << 10  # bytes that were sent and had not been read when the connect
 
 class Heard(Listener):
     def __init__(self) -> None:
-        self.notes: list[str] = []
         self.positions: list[tuple[int, int | None]] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
     def position(self, file: str, done: int, total: int | None) -> None:
         self.positions.append((done, total))
-
-
-@pytest.fixture
-def server() -> Iterator[FileServer]:
-    with serving() as running:
-        yield running
 
 
 @pytest.fixture
@@ -51,11 +40,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(no_proxy: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
 
 
 def fetch(folder: Path, *urls: str, sha256: str | None = SHA256, size: int | None = None, tries: int = 5) -> Got:
@@ -279,9 +265,7 @@ def test_a_part_that_is_a_link_is_not_written_through(server: FileServer, tmp_pa
         (1_000_001, False, "the connection was cut after 1,000,000 of 1,000,001 bytes"),
     ],
 )
-def test_a_wrong_length_is_refused(
-    server: FileServer, tmp_path: Path, size: int, says_length: bool, said: str
-) -> None:
+def test_a_wrong_length_is_refused(server: FileServer, tmp_path: Path, size: int, says_length: bool, said: str) -> None:
     url = server.add("a", CONTENT, says_length=says_length)
     with pytest.raises(DataError, match=said):
         fetch(tmp_path, url, sha256=None, size=size, tries=1)

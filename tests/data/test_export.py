@@ -11,9 +11,8 @@ import made_data
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import yaml
+from commands import invoked
 from scipy.io import loadmat
-from typer.testing import CliRunner
 
 from cmrbench.cli.data import app
 from cmrbench.core.dataset import Dataset
@@ -25,33 +24,23 @@ from cmrbench.data.exporting.formats import FORMATS, together, write_mat
 from cmrbench.data.exporting.layout import Column, Layout, layout
 from cmrbench.data.files import open_arrays
 
-runner = CliRunner()
 FILES = {"npz": "data.npz", "h5": "data.h5", "mat": "data.mat", "parquet": "data.parquet", "folder": ""}
 
 
 def export(*arguments: object) -> str:
-    result = runner.invoke(app, ["export", *map(str, arguments)])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.stdout
+    return invoked(app, "export", *arguments).stdout
 
 
 @pytest.fixture
-def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def mine(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A dataset `mine` of 48 pairs, registered in a YAML file; a folder to write to."""
-    made_data.save(tmp_path / "home", made_data.arrays())
-    registered = {"datasets": {"mine": made_data.entry(licence="Only for tests.")}}
-    (tmp_path / "home" / "mine.yaml").write_text(yaml.safe_dump(registered), encoding="utf-8")
-    monkeypatch.setenv("CMRBENCH_DATASETS", str(tmp_path / "home" / "mine.yaml"))
-    monkeypatch.setenv("CMRBENCH_DATA", str(tmp_path / "cache"))
+    made_data.register_in_place(tmp_path / "home", monkeypatch, licence="Only for tests.")
     return tmp_path / "out"
 
 
 def imported(path: Path, name: str) -> Dataset:
     """What a colleague has who imports the file without a word."""
-    result = runner.invoke(app, ["import", name, "--from", str(path), "--as", "theirs", "--val", "0"])
-    assert result.exit_code == 0, (result.output, result.exception)
+    invoked(app, "import", name, "--from", path, "--as", "theirs", "--val", 0)
     return load_dataset(f"{name}/theirs")
 
 
@@ -107,7 +96,7 @@ def test_a_transformed_dataset_is_written_as_methods_learn_from_it(mine: Path) -
     assert "noise=0.5: wrong training labels" in readme
 
 
-def captioned(tmp_path: Path, apart: bool = False) -> Dataset:
+def captioned(apart: bool = False) -> Dataset:
     """Two captions a picture, or captions of no picture."""
     base = load_dataset("mine")
     parts: dict[str, dict[str, Items]] = {}
@@ -127,10 +116,8 @@ def captioned(tmp_path: Path, apart: bool = False) -> Dataset:
 
 @pytest.mark.parametrize("kind", ["npz", "h5", "mat", "folder"])
 @pytest.mark.parametrize("apart", [False, True])
-def test_several_captions_and_items_without_partners_come_back(
-    mine: Path, tmp_path: Path, kind: str, apart: bool
-) -> None:
-    dataset = captioned(tmp_path, apart)
+def test_several_captions_and_items_without_partners_come_back(mine: Path, kind: str, apart: bool) -> None:
+    dataset = captioned(apart)
     export_dataset(dataset, kind, mine, load_catalogue())
     same(imported(mine / FILES[kind], "mine"), dataset)
 
@@ -142,8 +129,8 @@ def test_instances_that_lack_a_modality_come_back(mine: Path) -> None:
     same(imported(mine / "data.npz", "mine"), lacking)
 
 
-def test_parquet_has_a_file_for_each_modality_where_these_differ(mine: Path, tmp_path: Path) -> None:
-    dataset = captioned(tmp_path)
+def test_parquet_has_a_file_for_each_modality_where_these_differ(mine: Path) -> None:
+    dataset = captioned()
     export_dataset(dataset, "parquet", mine, load_catalogue())
     text = pq.read_table(mine / "text.parquet")
     assert text.num_rows == 96

@@ -9,14 +9,13 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import made_data
 import pytest
 import yaml
-from file_server import FileServer, serving
+from file_server import FileServer
 
 from cmrbench.core.errors import DataError, DatasetMissingError, UsageError
 from cmrbench.data.catalogue import Catalogue, load_catalogue
@@ -27,22 +26,6 @@ from cmrbench.data.fetching.fetch import Fetched, fetch_dataset
 from cmrbench.data.sources import locate
 
 A, B = random.Random(1).randbytes(300_000), random.Random(2).randbytes(200_000)
-
-
-@pytest.fixture
-def server() -> Iterator[FileServer]:
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.delenv("CMRBENCH_DATASETS", raising=False)
-    monkeypatch.setenv("CMRBENCH_DATA", str(tmp_path / "cache"))
-    return tmp_path / "cache"
 
 
 class Setup:
@@ -82,7 +65,7 @@ class Setup:
 
 
 @pytest.fixture
-def setup(tmp_path: Path) -> Setup:
+def setup(own_cache: Path, tmp_path: Path) -> Setup:
     return Setup(tmp_path)
 
 
@@ -111,6 +94,15 @@ def test_all_files_and_their_record(server: FileServer, setup: Setup) -> None:
     assert done.notes == ()
 
 
+def test_what_came_is_recorded_when_a_later_file_does_not(server: FileServer, setup: Setup) -> None:
+    url = server.add("a", A)
+    with pytest.raises(DataError, match=r"b\.mat"):
+        fetch(setup.catalogue(source("a.zip", url), source("b.mat", server.add("b", A), content=B)))
+    assert setup.record().keys() == {"a.zip"}
+    assert setup.record()["a.zip"]["sha256"] == hashlib.sha256(A).hexdigest()
+    assert setup.record()["a.zip"]["url"] == url
+
+
 def test_files_that_are_there_stay(server: FileServer, setup: Setup) -> None:
     catalogue = setup.catalogue(source("a.zip", server.add("a", A), content=A))
     fetch(catalogue)
@@ -128,7 +120,8 @@ def test_a_fetched_dataset_loads(server: FileServer, setup: Setup, tmp_path: Pat
     setup.entry["labels"]["multilabel"] = True
     catalogue = setup.catalogue(source("data.npz", server.add("d", content), content=content))
     fetch(catalogue)
-    assert load_dataset("made", catalogue=catalogue).sizes["query"]["image"] == made_data.SIZES["query"]
+    queries = made_data.SIZES["query"]
+    assert load_dataset("made", catalogue=catalogue).sizes["query"] == {"image": queries, "text": queries}
 
 
 def test_the_licence_is_accepted_once_and_asked_again_when_it_changes(server: FileServer, setup: Setup) -> None:
@@ -290,7 +283,7 @@ def test_a_folder_that_cannot_be_written(server: FileServer, setup: Setup, own_c
         fetch(setup.catalogue(source("a.zip", server.add("a", A), content=A)))
 
 
-def command(setup: Setup, server: FileServer) -> subprocess.Popen[str]:
+def command(setup: Setup) -> subprocess.Popen[str]:
     code = "from cmrbench.cli import main; main()"
     arguments = ["data", "fetch", "made", "--accept-licence", "--datasets-file", str(setup.file)]
     return subprocess.Popen(
@@ -301,11 +294,11 @@ def command(setup: Setup, server: FileServer) -> subprocess.Popen[str]:
 def test_two_processes_fetch_once(server: FileServer, setup: Setup) -> None:
     gate = threading.Event()
     setup.catalogue(source("a.zip", server.add("a", A, gate=gate), content=A))
-    first = command(setup, server)
+    first = command(setup)
     assert server.files["a"].first_bytes.wait(30)
-    second = command(setup, server)
+    second = command(setup)
     assert second.stderr is not None
-    assert "another process is bringing made; waiting for it" in second.stderr.readline()
+    assert second.stderr.readline() == "note: another process is bringing made; waiting for it\n"
     gate.set()
     assert "fetched a.zip" in first.communicate(timeout=30)[0]
     assert "already here: a.zip" in second.communicate(timeout=30)[0]
@@ -317,7 +310,7 @@ def test_two_processes_fetch_once(server: FileServer, setup: Setup) -> None:
 def test_a_killed_process_is_continued(server: FileServer, setup: Setup) -> None:
     gate = threading.Event()
     catalogue = setup.catalogue(source("a.zip", server.add("a", A, etag='"1"', gate=gate), content=A))
-    killed = command(setup, server)
+    killed = command(setup)
     part = setup.folder / "a.zip.part"
     try:
         assert server.files["a"].first_bytes.wait(30)

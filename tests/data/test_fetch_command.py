@@ -11,21 +11,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
+import made_data
 import pytest
-import yaml
-from file_server import FileServer, serving
+from file_server import FileServer
 
 CONTENT = random.Random(1).randbytes(2_000_000)
 LICENCE = "Research only; ask [bold]before[/bold] you publish."
-
-
-@pytest.fixture
-def server() -> Iterator[FileServer]:
-    with serving() as running:
-        yield running
 
 
 class Shell:
@@ -34,8 +27,7 @@ class Shell:
     def __init__(self, folder: Path, server: FileServer) -> None:
         self.folder = folder
         self.file = folder / "made.yaml"
-        self.environment = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
-        self.environment |= {"CMRBENCH_DATA": str(folder / "cache"), "TERM": "xterm", "COLUMNS": "100"}
+        self.environment = os.environ | {"CMRBENCH_DATA": str(folder / "cache"), "TERM": "xterm", "COLUMNS": "100"}
         entry = {
             "title": "Made",
             "summary": "A dataset.",
@@ -50,7 +42,7 @@ class Shell:
         for name in ("one", "two"):
             source = {"file": f"{name}.zip", "url": [server.add(name, CONTENT)], "sha256": sha256}
             datasets[name] = {**entry, "sources": [source], "aliases": {f"{name}-alias": "mind the split"}}
-        self.file.write_text(yaml.safe_dump({"datasets": datasets}), encoding="utf-8")
+        made_data.write_catalogue(self.file, datasets)
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "cmrbench", "data", "fetch", *arguments, "--datasets-file", str(self.file)]

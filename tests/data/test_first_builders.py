@@ -6,6 +6,7 @@ import hashlib
 import pickle
 from pathlib import Path
 
+import array_files
 import made_data
 import numpy as np
 import pytest
@@ -181,15 +182,12 @@ def test_what_is_wrong_in_a_file_is_said(case: str, tmp_path: Path) -> None:
 
 
 def test_pickles_are_never_opened(tmp_path: Path) -> None:
-    class Trap:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return (Path.touch, (tmp_path / "sprung",))
-
     path = tmp_path / "data.npz"
-    path.write_bytes(pickle.dumps(Trap()))
+    trap = array_files.Trap(tmp_path / "sprung")
+    path.write_bytes(pickle.dumps(trap))
     with pytest.raises(DataError, match="not a readable"):
         read_npz(tmp_path)
-    np.savez(path, **made_data.arrays() | {"image": np.array([Trap()], object)})
+    np.savez(path, **made_data.arrays() | {"image": np.array([trap], object)})
     with pytest.raises(DataError, match="Python objects \\(a pickle\\), which are never opened"):
         read_npz(tmp_path)
     assert not (tmp_path / "sprung").exists()

@@ -13,7 +13,6 @@ from pathlib import Path
 import made_data
 import numpy as np
 import pytest
-import yaml
 
 from cmrbench.core.errors import DataError, UsageError
 from cmrbench.core.hashing import digest_file
@@ -22,11 +21,8 @@ from cmrbench.data.importing.copying import copy_unpacked
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("CMRBENCH_DATA", str(folder))
+def registered(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made_data.register(tmp_path.with_name(tmp_path.name + "-registered"), monkeypatch)
-    return folder
 
 
 @pytest.fixture
@@ -176,11 +172,8 @@ def test_verify_writes_nothing(own_cache: Path) -> None:
 
 def test_another_form_that_is_there_stays(tmp_path: Path, own_cache: Path) -> None:
     forms = [{"file": "data.npz", "variant": "packed"}, {"file": "more.npz", "variant": "other"}]
-    entry = made_data.entry(sources=forms)
-    del entry["folder"]
-    path = tmp_path / "forms.yaml"
-    path.write_text(yaml.safe_dump({"datasets": {"twoforms": entry}}), encoding="utf-8")
-    catalogue = load_catalogue([path])
+    entry = made_data.entry(sources=forms, folder=None)
+    catalogue = load_catalogue([made_data.write_catalogue(tmp_path / "forms.yaml", {"twoforms": entry})])
     import_dataset("twoforms", made_data.save(tmp_path / "a", made_data.arrays()), catalogue)
     other = made_data.save(tmp_path / "b", made_data.arrays(seed=8))
     (other / "data.npz").rename(other / "more.npz")

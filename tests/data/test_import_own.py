@@ -10,9 +10,10 @@ from typing import Any
 
 import array_files
 import h5py
+import made_data
 import numpy as np
 import pytest
-import yaml
+from commands import invoked
 from scipy.io import savemat
 from typer.testing import CliRunner
 
@@ -22,7 +23,6 @@ from cmrbench.data import import_dataset, load_dataset
 from cmrbench.data.catalogue import Catalogue, load_catalogue
 from cmrbench.data.importing.inspecting import Wanted
 
-runner = CliRunner()
 N, TRAIN = 60, 40
 HOT = np.eye(3, dtype=np.uint8)[np.arange(N) % 3]
 TEST = {"name": "test", "query": ["query"], "gallery": ["query"], "metrics": ["mAP@all"]}
@@ -41,7 +41,7 @@ def entry(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own, and datasets without features, with some, and without labels."""
     registered = {"classes": 3, "names": ["ant", "bee", "cat"]}
     own = {"plain": {"default": True, "modalities": {m: {"extractor": "x"} for m in ("image", "text")}}}
@@ -58,10 +58,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "sourced": entry(builder="npz", feature_sets=own, sources=[{"file": "data.npz"}, {"file": "more.npz"}]),
         "pairs": entry(labels=None, protocols=relevance),
     }
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"datasets": datasets}))
-    monkeypatch.setenv("CMRBENCH_DATASETS", str(tmp_path / "mine.yaml"))
-    monkeypatch.setenv("CMRBENCH_DATA", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    monkeypatch.setenv("CMRBENCH_DATASETS", str(made_data.write_catalogue(tmp_path / "mine.yaml", datasets)))
+    return own_cache
 
 
 def catalogue() -> Catalogue:
@@ -72,9 +70,9 @@ def features(d: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((N, d)).astype(np.float32)
 
 
-def halves(label: np.ndarray = HOT) -> dict[str, np.ndarray]:
+def halves() -> dict[str, np.ndarray]:
     """The I_tr layout."""
-    whole = {"I": features(5), "T": features(4, 1), "L": label}
+    whole = {"I": features(5), "T": features(4, 1), "L": HOT}
     return {f"{k}_tr": v[:TRAIN] for k, v in whole.items()} | {f"{k}_te": v[TRAIN:] for k, v in whole.items()}
 
 
@@ -84,11 +82,7 @@ def mat(path: Path, **changes: Any) -> Path:
 
 
 def output(*arguments: object, code: int = 0) -> str:
-    result = runner.invoke(app, [str(a) for a in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.stdout
+    return invoked(app, *arguments, code=code).stdout
 
 
 def files_in(cache: Path) -> list[Path]:
@@ -315,7 +309,7 @@ def test_a_dry_run_sees_what_shapes_show(tmp_path: Path, cache: Path) -> None:
 
 def test_command_asks_for_what_is_ambiguous(tmp_path: Path) -> None:
     path = mat(tmp_path / "a.mat", I_tr_cnn=features(6)[:TRAIN], I_te_cnn=features(6)[TRAIN:])
-    result = runner.invoke(app, ["import", "mine", "--from", str(path)])
+    result = CliRunner().invoke(app, ["import", "mine", "--from", str(path)])
     assert isinstance(result.exception, DataError)
     assert "choose one with --map" in result.stdout
     assert "image_train could be 'I_tr' or 'I_tr_cnn'" in str(result.exception)
@@ -336,8 +330,7 @@ def test_command_counts_what_it_leaves_out(tmp_path: Path) -> None:
 
 
 def test_an_alias_says_what_it_is_taken_for(tmp_path: Path) -> None:
-    result = runner.invoke(app, ["import", "nus", "--from", str(mat(tmp_path / "a.mat")), "--dry-run"])
-    assert result.exit_code == 0
+    result = invoked(app, "import", "nus", "--from", mat(tmp_path / "a.mat"), "--dry-run")
     assert catalogue().note("nus") in result.output
 
 

@@ -32,10 +32,9 @@ def session() -> str:
     return "\n".join(filter(None, lines)) + "\n"
 
 
-def test_the_session_is_what_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_session_is_what_happens(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("CMRBENCH_DATA", str(tmp_path / "cache"))
     assert session() == blocks("console")[0]
 
 

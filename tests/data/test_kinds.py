@@ -12,7 +12,6 @@ from typing import Any
 import made_data
 import numpy as np
 import pytest
-import yaml
 
 from cmrbench.core.dataset import Dataset
 from cmrbench.core.errors import DataError
@@ -62,8 +61,7 @@ def is_mapped(array: Any) -> bool:
 
 
 @pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    monkeypatch.setenv("CMRBENCH_DATA", str(tmp_path / "cache"))
+def load(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     module = ModuleType("made")
     module.VERSION, module.Options, module.build = 1, type("Options", (BuilderOptions,), {}), content  # type: ignore[attr-defined]
     monkeypatch.setattr(builders, "builder", lambda name: module)
@@ -76,14 +74,13 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
             protocols=[{"name": "pairs", "query": ["query"], "gallery": ["query"], "relevance": "instance"}],
         )
         del entry["labels"]
-        path = tmp_path / "mine.yaml"
-        path.write_text(yaml.safe_dump({"datasets": {"mine": entry}}), encoding="utf-8")
+        path = made_data.write_catalogue(tmp_path / "mine.yaml", {"mine": entry})
         return load_dataset("mine", catalogue=load_catalogue([path]))
 
     return make
 
 
-def test_sets_and_tokens(load: Load, tmp_path: Path) -> None:
+def test_sets_and_tokens(load: Load, own_cache: Path) -> None:
     dataset = load("set", "tokens")
     assert dataset.kinds == {"image": "set", "text": "tokens"}
     assert dataset.dims == {"image": 5, "text": 6}
@@ -97,7 +94,7 @@ def test_sets_and_tokens(load: Load, tmp_path: Path) -> None:
     assert dataset.pictures("train", "image")[-1] == "pictures.zip/p15.jpg"
     assert dataset.texts("query", "image") is None
     assert dataset.notes == ("made for a test",)
-    assert not list((tmp_path / "cache").glob(".tmp-*")), "scratch arrays are gone"
+    assert not list(own_cache.glob(".tmp-*")), "scratch arrays are gone"
 
 
 def test_raw_items_have_no_columns(load: Load) -> None:
@@ -119,7 +116,7 @@ def test_other_kinds_than_registered_are_refused(image: str, text: str, expected
         load(image, text)
 
 
-def test_features_that_should_be_raw_are_refused(tmp_path: Path) -> None:
+def test_features_that_should_be_raw_are_refused() -> None:
     names = np.array(["a", "b"])
     made = Content("made", {"image": Items("image", np.ones((2, 1), np.float32), names, names)}, None, ())
     with pytest.raises(DataError, match="raw items have no columns, got 1"):
@@ -144,7 +141,7 @@ def test_blocks_give_the_rows_in_order_and_fingerprints_of_the_whole(tmp_path: P
     assert cut.fingerprint() == fingerprint(parts)
 
 
-def test_zero_rows_are_found_in_any_block(tmp_path: Path) -> None:
+def test_zero_rows_are_found_in_any_block() -> None:
     n = BLOCK_BYTES // 4096 + 50
     array = np.ones((n, 1024), np.float32)
     array[[n - 2, n - 1]] = 0

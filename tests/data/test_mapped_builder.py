@@ -34,8 +34,8 @@ def images(n: int = N, d: int = 5, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((n, d))
 
 
-def texts(n: int = N, d: int = 4) -> np.ndarray:
-    return images(n, d, seed=2).astype(np.float32)
+def texts(n: int = N) -> np.ndarray:
+    return images(n, 4, seed=2).astype(np.float32)
 
 
 def build(

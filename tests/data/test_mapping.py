@@ -21,12 +21,12 @@ TWO = ("image", "text")
 FIVE = ("image", "text", "audio", "video", "3d")
 
 
-def features(n: int = 6, d: int = 4) -> np.ndarray:
-    return np.ones((n, d))
+def features(d: int = 4) -> np.ndarray:
+    return np.ones((6, d))
 
 
-def numbers(n: int = 6) -> np.ndarray:
-    return np.arange(n).reshape(-1, 1) % 3 + 1
+def numbers() -> np.ndarray:
+    return np.arange(6).reshape(-1, 1) % 3 + 1
 
 
 def proposed(path: Path, modalities: tuple[str, ...] = TWO, *given: str) -> Proposal:
@@ -210,7 +210,7 @@ def test_the_layout_of_this_project(tmp_path: Path) -> None:
 
 def test_cells_of_xmedianet(tmp_path: Path) -> None:
     parts = ("train", "valid", "test")
-    views = [features(d=d) for d in (4, 3, 5, 2, 6)]
+    views = [features(d) for d in (4, 3, 5, 2, 6)]
     cells = {part: views for part in parts} | {f"{part}_labels": [numbers()] * 5 for part in parts}
     array_files.save_mat73(tmp_path / "a.mat", **cells)
     found = proposed(tmp_path / "a.mat", FIVE)

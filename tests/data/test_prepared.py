@@ -17,7 +17,6 @@ from typing import Any
 import made_data
 import numpy as np
 import pytest
-import yaml
 
 from cmrbench.core.dataset import Dataset
 from cmrbench.core.errors import DataError, DatasetMissingError, UsageError
@@ -27,18 +26,9 @@ from cmrbench.data.arrays import Rows
 from cmrbench.data.prepared import PreparedSplits
 
 
-@pytest.fixture
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("CMRBENCH_DATA", str(folder))
-    return folder
-
-
 def user_file(folder: Path, raw: dict[str, np.ndarray] | None = None, **changes: object) -> Path:
     made_data.save(folder, raw or made_data.arrays())
-    path = folder / "mine.yaml"
-    path.write_text(yaml.safe_dump({"datasets": {"mine": made_data.entry(**changes)}}), encoding="utf-8")
-    return path
+    return made_data.write_catalogue(folder / "mine.yaml", {"mine": made_data.entry(**changes)})
 
 
 def load_mine(folder: Path, raw: dict[str, np.ndarray] | None = None, **changes: object) -> Dataset:

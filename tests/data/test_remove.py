@@ -7,53 +7,40 @@ from pathlib import Path
 
 import made_data
 import pytest
-import yaml
+from commands import invoked
 from filelock import FileLock
-from typer.testing import CliRunner
 
 from cmrbench.cli.data import app
 from cmrbench.core.errors import DataError, UnknownNameError, UsageError
 from cmrbench.data import load_dataset
 from cmrbench.data.splits.frozen import frozen_splits
 
-runner = CliRunner()
-
 
 def rm(*arguments: object, answer: str = "", code: int = 0) -> str:
-    result = runner.invoke(app, ["rm", *map(str, arguments)], input=answer)
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return " ".join(result.stdout.split())
+    return " ".join(invoked(app, "rm", *arguments, code=code, answer=answer).stdout.split())
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache with everything that can be there of a dataset `mine`, and a bystander `other`."""
     home = tmp_path / "home"
     made_data.save(home, made_data.arrays())
-    entries = {"mine": made_data.entry(folder=None), "other": made_data.entry(folder="."), "views": made_data.entry()}
-    del entries["mine"]["folder"]
-    entries["views"] |= {"sources_of": "mine"}
-    del entries["views"]["folder"], entries["views"]["sources"]
-    (home / "mine.yaml").write_text(yaml.safe_dump({"datasets": entries}), encoding="utf-8")
-    monkeypatch.setenv("CMRBENCH_DATASETS", str(home / "mine.yaml"))
-    monkeypatch.setenv("CMRBENCH_DATA", str(tmp_path / "cache"))
-    for command in (
-        ["import", "mine", "--from", str(home)],
-        ["split", "mine", "--query", "8", "--train", "24", "--gallery", "rest", "--as", "own"],
-        ["import", "mine", "--from", str(home / "data.npz"), "--as", "brought"],
-    ):
-        result = runner.invoke(app, command)
-        assert result.exit_code == 0, (result.output, result.exception)
+    entries = {
+        "mine": made_data.entry(folder=None),
+        "other": made_data.entry(),
+        "views": made_data.entry(folder=None, sources=[], sources_of="mine"),
+    }
+    monkeypatch.setenv("CMRBENCH_DATASETS", str(made_data.write_catalogue(home / "mine.yaml", entries)))
+    invoked(app, "import", "mine", "--from", home)
+    invoked(app, "split", "mine", "--query", 8, "--train", 24, "--gallery", "rest", "--as", "own")
+    invoked(app, "import", "mine", "--from", home / "data.npz", "--as", "brought")
     for name in ("mine", "mine:own", "mine/brought", "other"):
         load_dataset(name)
-    audits = tmp_path / "cache" / "audits" / "mine"
+    audits = own_cache / "audits" / "mine"
     audits.mkdir(parents=True)
     (audits / f"plain-{'0' * 16}.json").write_text("{}", encoding="utf-8")
-    unfinished = tmp_path / "cache" / "extracting" / f"mine-{'1' * 16}"
-    unfinished.mkdir(parents=True)
-    return tmp_path / "cache"
+    (own_cache / "extracting" / f"mine-{'1' * 16}").mkdir(parents=True)
+    return own_cache
 
 
 def left(cache: Path) -> set[str]:
@@ -130,7 +117,7 @@ def test_a_feature_set_or_a_split_by_itself(cache: Path) -> None:
 
 def test_a_feature_set_whose_name_begins_another_one(cache: Path) -> None:
     file = cache.parent / "home" / "data.npz"
-    runner.invoke(app, ["import", "mine", "--from", str(file), "--as", "brought-2"])
+    invoked(app, "import", "mine", "--from", file, "--as", "brought-2")
     load_dataset("mine/brought-2")
     rm("mine/brought", "--prepared", "--features", "--yes")
     assert ("brought-2", "") in prepared(cache)
@@ -138,13 +125,13 @@ def test_a_feature_set_whose_name_begins_another_one(cache: Path) -> None:
 
 
 def test_the_bytes_are_those_of_the_files(cache: Path) -> None:
-    told = json.loads("".join(runner.invoke(app, ["rm", "mine", "--sources", "--json"]).stdout))
+    told = json.loads(rm("mine", "--sources", "--json"))
     assert told["removed"] is False
     folder = cache / "sources" / "mine"
     assert told["bytes"] == sum(p.stat().st_size for p in folder.iterdir())
     assert [t["path"] for t in told["targets"]] == [str(folder)]
     assert folder.is_dir()
-    runner.invoke(app, ["rm", "mine", "--sources", "--json", "--yes"])
+    rm("mine", "--sources", "--json", "--yes")
     assert not folder.exists()
 
 

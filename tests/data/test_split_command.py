@@ -9,8 +9,7 @@ from pathlib import Path
 import made_data
 import numpy as np
 import pytest
-import yaml
-from typer.testing import CliRunner
+from commands import invoked
 
 from cmrbench.cli.data import app
 from cmrbench.core.errors import DataError, UnknownNameError, UsageError
@@ -18,27 +17,18 @@ from cmrbench.data import load_catalogue, load_dataset
 from cmrbench.data.splits.frozen import frozen_splits, lists_digest, read_lists
 from cmrbench.data.verify import verify_dataset
 
-runner = CliRunner()
 DRAW = ("--query", 8, "--train", 24, "--val", 4, "--gallery", "rest")
 
 
 def split(*arguments: object) -> str:
-    result = runner.invoke(app, ["split", *map(str, arguments)])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.stdout
+    return invoked(app, "split", *arguments).stdout
 
 
 @pytest.fixture
-def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def mine(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A dataset `mine` of 48 pairs, registered in a YAML file, and a cache of its own; the cache folder."""
-    made_data.save(tmp_path / "home", made_data.arrays())
-    registered = {"datasets": {"mine": made_data.entry()}}
-    (tmp_path / "home" / "mine.yaml").write_text(yaml.safe_dump(registered), encoding="utf-8")
-    monkeypatch.setenv("CMRBENCH_DATASETS", str(tmp_path / "home" / "mine.yaml"))
-    monkeypatch.setenv("CMRBENCH_DATA", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    made_data.register_in_place(tmp_path / "home", monkeypatch)
+    return own_cache
 
 
 def ids(name: str, part: str) -> set[str]:
@@ -67,8 +57,7 @@ def test_a_new_split_is_measured_by_all_protocols_that_it_has_items_for(mine: Pa
         {"name": "test", "query": ["query"], "gallery": ["query"], "splits": ["standard"]},
         {"name": "query-val", "query": ["query"], "gallery": ["val"], "splits": ["standard"]},
     ]
-    registered = {"datasets": {"mine": made_data.entry(protocols=protocols)}}
-    (mine.parent / "home" / "mine.yaml").write_text(yaml.safe_dump(registered), encoding="utf-8")
+    made_data.write_catalogue(mine.parent / "home" / "mine.yaml", {"mine": made_data.entry(protocols=protocols)})
     split("mine", "--query", 8, "--train", "rest", "--as", "no-gallery")
     assert [p.name for p in load_dataset("mine:no-gallery").protocols] == ["test"]
     said = split("mine", "--query", 8, "--train", 24, "--gallery", "rest", "--as", "no-val")
@@ -78,7 +67,7 @@ def test_a_new_split_is_measured_by_all_protocols_that_it_has_items_for(mine: Pa
 
 def test_a_part_that_no_protocol_measures_is_said(mine: Path) -> None:
     entry = made_data.entry(protocols=[{"name": "test", "query": ["query"], "gallery": ["query"]}])
-    (mine.parent / "home" / "mine.yaml").write_text(yaml.safe_dump({"datasets": {"mine": entry}}), encoding="utf-8")
+    made_data.write_catalogue(mine.parent / "home" / "mine.yaml", {"mine": entry})
     said = split("mine", *DRAW, "--as", "own")
     assert "note: no protocol of mine names the split gallery" in " ".join(said.split())
 
@@ -233,14 +222,14 @@ def test_links_are_refused(mine: Path, tmp_path: Path) -> None:
         split("mine", "--from", folder, "--as", "paper")
 
 
-def test_a_class_without_training_items_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_class_without_training_items_is_refused(
+    own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = made_data.arrays(multilabel=False)
     content["label"] = np.where(np.arange(48) == 47, 3, np.arange(48) % 3)
     made_data.save(tmp_path, content)
-    registered = {"datasets": {"mine": made_data.entry(labels={"classes": 4})}}
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(registered), encoding="utf-8")
-    monkeypatch.setenv("CMRBENCH_DATASETS", str(tmp_path / "mine.yaml"))
-    monkeypatch.setenv("CMRBENCH_DATA", str(tmp_path / "cache"))
+    registered = made_data.write_catalogue(tmp_path / "mine.yaml", {"mine": made_data.entry(labels={"classes": 4})})
+    monkeypatch.setenv("CMRBENCH_DATASETS", str(registered))
     with pytest.raises(DataError, match="class 'c3' has no training item"):
         split(
             "mine", "--scheme", "order", "--query", "last 10", "--train", "first 20", "--gallery", "rest", "--as", "a"
@@ -290,6 +279,6 @@ def test_registered_lists_of_ids(mine: Path, tmp_path: Path) -> None:
     split("mine", *DRAW, "--as", "own")
     shutil.copytree(mine / "splits" / "mine" / "own", tmp_path / "home" / "lists" / "own")
     entry = made_data.entry(splits={"paper": {"scheme": {"kind": "ids", "file": "lists/own"}}})
-    (tmp_path / "home" / "mine.yaml").write_text(yaml.safe_dump({"datasets": {"mine": entry}}), encoding="utf-8")
+    made_data.write_catalogue(tmp_path / "home" / "mine.yaml", {"mine": entry})
     assert load_catalogue().entry("mine").default_split == "paper"
     assert load_dataset("mine").fingerprint == load_dataset("mine:own").fingerprint

@@ -15,6 +15,8 @@ from cmrbench.data.builders.base import BuildRequest
 from cmrbench.data.catalogue import Entry
 from cmrbench.data.content import Content
 
+RAW = {"image": {"kind": "raw"}, "text": {"kind": "raw"}}
+
 
 def write_zip(path: Path, members: Mapping[str, str | bytes]) -> Path:
     """A zip archive of these members, in this order; text is UTF-8 and keeps its line ends."""

@@ -14,7 +14,6 @@ import pytest
 from cmrbench.core.errors import DataError
 from cmrbench.data.content import Content
 
-RAW = {"image": {"kind": "raw"}, "text": {"kind": "raw"}}
 CLASSES = ["001.Black_footed_Albatross", "002.Laysan_Albatross", "010.Red_winged_Blackbird", "200.Common_Yellowthroat"]
 PICTURES = [f"{name}/{name[4:]}_{k:04d}_{k * 7}.jpg" for name in CLASSES for k in range(1, 4)]
 SILENT, ODD = 2, 6
@@ -63,8 +62,8 @@ def mini(tmp_path: Path) -> Mini:
     return made
 
 
-def make(folder: Path, modalities: dict[str, Any] | None = None, **options: Any) -> Content:
-    entry = made_archives.make_entry("cub", modalities or RAW, options=options)
+def make(folder: Path, **options: Any) -> Content:
+    entry = made_archives.make_entry("cub", made_archives.RAW, options=options)
     return made_archives.run_builder(entry, folder, folder.parent / "scratch")
 
 

@@ -13,7 +13,6 @@ import pytest
 from cmrbench.core.errors import DataError
 from cmrbench.data.content import Content
 
-RAW = {"image": {"kind": "raw"}, "text": {"kind": "raw"}}
 NUMBERS = [112, 25, 1009, 40_003, 7, 60, 1010, 61]
 UNDESCRIBED, UNLABELLED, UNSEEN, SILENT = 60, 7, 1010, 61
 """Pictures without a document, without a region, without a file, and with an empty description."""
@@ -81,8 +80,8 @@ def mini(tmp_path: Path) -> Mini:
     return made
 
 
-def make(folder: Path, modalities: dict[str, Any] | None = None, **options: Any) -> Content:
-    entry = made_archives.make_entry("iaprtc12", modalities or RAW, options=options)
+def make(folder: Path, **options: Any) -> Content:
+    entry = made_archives.make_entry("iaprtc12", made_archives.RAW, options=options)
     return made_archives.run_builder(entry, folder, folder.parent / "scratch")
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import made_archives
 import numpy as np
 import pytest
+from made_archives import RAW
 
 from cmrbench.core.errors import DataError
 from cmrbench.data.builders.mirflickr import CONCEPTS, RELEVANT
 from cmrbench.data.content import Content
 
 N = 30
-RAW = {"image": {"kind": "raw"}, "text": {"kind": "raw"}}
 VECTORS = {"image": {"dims": 150}, "text": {"dims": 4}}
 COMMON = {"sky": 845, "explore": 300, "nikon": 120, "café": 20}
 UNLABELLED, UNTAGGED, SILENT, BLANK = 4, 10, 11, 12

@@ -15,7 +15,6 @@ from cmrbench.core.errors import DataError
 from cmrbench.data.builders._json_records import records
 from cmrbench.data.content import Content
 
-RAW = {"image": {"kind": "raw"}, "text": {"kind": "raw"}}
 CATEGORIES = {1: "person", 2: "bicycle", 13: "stop sign", 90: "toothbrush"}
 """With gaps, as in the official files, where 12 and 26 are missing."""
 TRAIN, VAL = [9, 581_929, 25, 30], [42, 73, 7]
@@ -75,7 +74,7 @@ def pack(folder: Path, files: Files, pictures: dict[str, list[int]] | None = Non
 
 
 def make(folder: Path, modalities: dict[str, Any] | None = None, **options: Any) -> Content:
-    entry = made_archives.make_entry("mscoco", modalities or RAW, options=options)
+    entry = made_archives.make_entry("mscoco", modalities or made_archives.RAW, options=options)
     return made_archives.run_builder(entry, folder, folder.parent / "scratch")
 
 

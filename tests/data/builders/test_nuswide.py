@@ -11,6 +11,7 @@ from typing import Any
 import made_archives
 import numpy as np
 import pytest
+from made_archives import RAW
 
 from cmrbench.core.errors import DataError
 from cmrbench.data.builders import nuswide
@@ -18,7 +19,6 @@ from cmrbench.data.content import Content
 
 N = 48
 VECTORS = {"image": {"dims": 500}, "text": {"dims": 1000}}
-RAW = {"image": {"kind": "raw"}, "text": {"kind": "raw"}}
 UNLABELLED, UNTAGGED, BLANK = 5, 7, 11
 """Pictures with none of the concepts, with none of the tags, and with a row of zeros for an image."""
 

@@ -13,7 +13,6 @@ from cmrbench.core.errors import DataError
 from cmrbench.data.builders.pascal_sentence import CLASSES
 from cmrbench.data.content import Content
 
-RAW = {"image": {"kind": "raw"}, "text": {"kind": "raw"}}
 Members = dict[str, str | bytes]
 
 
@@ -51,7 +50,7 @@ def page(names: list[str]) -> Members:
     return {"pascal-sentences.html": html} | {f"{name}.jpg": "jpeg" for name in names}
 
 
-def build(members: Members, folder: Path, modalities: dict[str, Any] = RAW, **options: Any) -> Content:
+def build(members: Members, folder: Path, modalities: dict[str, Any] = made_archives.RAW, **options: Any) -> Content:
     (folder / "sources").mkdir(exist_ok=True)
     made_archives.write_zip(folder / "sources" / "pascal.zip", members)
     entry = made_archives.make_entry("pascal_sentence", modalities, options=options)

@@ -56,12 +56,12 @@ def cells(first: int = 0) -> Raw:
     return raw
 
 
-def deep(first: int = 1, text: str = "{}_texts") -> Raw:
+def deep(text: str = "{}_texts") -> Raw:
     raw: Raw = {}
     for part, n in (("train", 40), ("valid", 12), ("test", 20)):
         raw[f"{part}_imgs_deep"] = rows("image", n).astype(np.float32)
         raw[text.format(part)] = rows("text", n).astype(np.float32)
-        raw[f"{part}_imgs_labels"] = raw[f"{part}_texts_labels"] = numbers(n, first)
+        raw[f"{part}_imgs_labels"] = raw[f"{part}_texts_labels"] = numbers(n, 1)
     return raw
 
 
@@ -165,7 +165,7 @@ def test_four_views_are_named_by_an_option(tmp_path: Path) -> None:
     [("nus_wide_deep_doc2vec-corr-ae.h5py", "{}_texts"), ("xmedianet.h5", "{}_text"), ("wiki.mat", "{}_texts_doc")],
 )
 def test_deep_features_with_valid(tmp_path: Path, name: str, text: str) -> None:
-    raw = deep(text=text)
+    raw = deep(text)
     content = build(tmp_path, raw, name, PAIR, layout="deep")
     expected = np.concatenate([raw[text.format(p)] for p in ("train", "valid", "test")])
     np.testing.assert_array_equal(content.items["text"].features, expected)
@@ -175,7 +175,7 @@ def test_deep_features_with_valid(tmp_path: Path, name: str, text: str) -> None:
 
 
 def test_validation_is_the_first_of_the_test_items(tmp_path: Path) -> None:
-    raw = {k: v for k, v in deep(text="{}_texts_doc").items() if "valid" not in k and "texts_labels" not in k}
+    raw = {k: v for k, v in deep("{}_texts_doc").items() if "valid" not in k and "texts_labels" not in k}
     content = build(tmp_path, raw, "wiki.mat", PAIR, layout="deep", val_items=6)
     assert content.splits is not None
     assert content.splits["text"].tolist() == ["train"] * 40 + ["val"] * 6 + ["query"] * 14

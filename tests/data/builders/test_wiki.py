@@ -18,7 +18,6 @@ from cmrbench.data.content import Content
 
 CLASSES = ["art", "biology", "geography", "history", "literature", "media", "music", "royalty", "sport", "warfare"]
 VECTORS = {"image": {"dims": 128}, "text": {"dims": 10}}
-RAW = {"image": {"kind": "raw"}, "text": {"kind": "raw"}}
 TRAIN, N = 30, 45
 TOP = "wikipedia_dataset"
 Members = dict[str, bytes]
@@ -99,7 +98,7 @@ def test_it_is_the_two_list_form_with_texts_and_pictures(members: Members, tmp_p
 
 def test_raw_has_no_columns(members: Members, tmp_path: Path) -> None:
     del members[f"{TOP}/categories.list"]
-    content = build(members, tmp_path, RAW)
+    content = build(members, tmp_path, made_archives.RAW)
     assert content.items["image"].features.shape == content.items["text"].features.shape == (N, 0)
     assert content.classes == tuple(CLASSES)
     assert len(content.texts["text"]) == N

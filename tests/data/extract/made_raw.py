@@ -51,7 +51,7 @@ class Raw:
     ----------
     folder : Path
     pack : str
-        How the pictures come: ``zip``, ``tgz`` or ``plain``.
+        How the pictures come: ``zip`` or ``tgz``.
     """
 
     def __init__(self, folder: Path, pack: str = "zip") -> None:
@@ -68,12 +68,12 @@ class Raw:
         (self.folder / "Flickr8k.token.txt").write_text("".join(lines), encoding="utf-8")
         for split, file in LISTS.items():
             (self.folder / file).write_text("".join(f"{n}\n" for n in names(split)), encoding="utf-8")
-        archive = self.folder / {"zip": "pictures.zip", "tgz": "pictures.tgz", "plain": "pictures"}[self.pack]
+        archive = self.folder / f"pictures.{self.pack}"
         if self.pack == "zip":
             with zipfile.ZipFile(archive, "w") as packing:
                 for name, content in self.pictures.items():
                     packing.writestr(f"shots/{name}", content)
-        elif self.pack == "tgz":
+        else:
             with tarfile.open(archive, "w:gz") as packed:
                 for name, content in self.pictures.items():
                     member = tarfile.TarInfo(f"shots/{name}")
@@ -83,7 +83,6 @@ class Raw:
     def entry(self, **changes: Any) -> dict[str, Any]:
         """The dataset in a datasets.yaml."""
         raw = {"kind": "raw", "extractor": "none"}
-        attached = {"zip": ["pictures.zip"], "tgz": ["pictures.tgz"], "plain": []}[self.pack]
         return {
             "title": "Shots",
             "summary": "Made for a test.",
@@ -95,7 +94,7 @@ class Raw:
             "sources": [
                 {"file": "Flickr8k.token.txt"},
                 *({"file": f} for f in LISTS.values()),
-                *({"file": f, "attachment": True} for f in attached),
+                {"file": f"pictures.{self.pack}", "attachment": True},
             ],
             "feature_sets": {"raw": {"default": True, "modalities": {"image": raw, "text": raw}}},
             "splits": {

@@ -11,7 +11,8 @@ from typing import Any
 import made_raw
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from commands import invoked
+from typer.testing import Result
 
 from cmrbench.cli import app
 from cmrbench.cli.extract import _Bar
@@ -21,35 +22,22 @@ from cmrbench.data.extract import extractor_names
 from cmrbench.data.extract.classic import Colour
 from cmrbench.data.extract.shards import Shards
 
-runner = CliRunner()
-
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("CMRBENCH_DATA", str(folder))
-    return folder
-
-
-@pytest.fixture
-def raw(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> made_raw.Raw:
+def raw(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> made_raw.Raw:
     made = made_raw.Raw(tmp_path / "home")
     made.register(monkeypatch)
     return made
 
 
-def call(*arguments: object, code: int = 0) -> Any:
-    result = runner.invoke(app, [str(a) for a in arguments])
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result
+def call(*arguments: object, code: int = 0) -> Result:
+    return invoked(app, *arguments, code=code)
 
 
-def test_labelled_pictures_are_extracted_verified_and_measured(cache: Path, tmp_path: Path) -> None:
+def test_labelled_pictures_are_extracted_verified_and_measured(own_cache: Path, tmp_path: Path) -> None:
     said = call("extract", "emoji", "--image", "colour", "--text", "tfidf:words=50", "--as", "two").stdout
     assert said.splitlines() == [
-        f"made emoji/two: image 72, text 51; 3,134 items, in {cache / 'features' / 'emoji' / 'two'}",
+        f"made emoji/two: image 72, text 51; 3,134 items, in {own_cache / 'features' / 'emoji' / 'two'}",
         "use it as: cmrbench run --datasets emoji/two --methods ...",
     ]
     own, base = load_dataset("emoji/two"), load_dataset("emoji")
@@ -68,7 +56,7 @@ def test_labelled_pictures_are_extracted_verified_and_measured(cache: Path, tmp_
     call("run", "--datasets", "emoji/two", "--methods", "cca", "--results", results)
     report = json.loads(call("list", "runs", "--results", results, "--json").stdout)
     assert [(r["dataset"], r["feature_set"], r["status"]) for r in report] == [("emoji", "two", "done")]
-    with (cache / "features" / "emoji" / "two" / "image_train.npy").open("r+b") as file:
+    with (own_cache / "features" / "emoji" / "two" / "image_train.npy").open("r+b") as file:
         file.seek(2000)
         file.write(b"\1\2\3")
     checks = json.loads(call("data", "verify", "emoji", "--json", code=1).stdout)
@@ -83,7 +71,7 @@ def test_captions_are_measured_by_instance(raw: made_raw.Raw, tmp_path: Path) ->
     assert [r["status"] for r in report] == ["done"]
 
 
-def test_modalities_without_an_extractor_keep_their_vectors(cache: Path) -> None:
+def test_modalities_without_an_extractor_keep_their_vectors(own_cache: Path) -> None:
     arguments = ["--modality", "text_ja=bow:words=8", "--image", "colour", "--as", "more"]
     made = json.loads(call("extract", "emoji/multilingual", *arguments, "--json").stdout)
     base, own = load_dataset("emoji/multilingual"), load_dataset("emoji/more")
@@ -103,7 +91,7 @@ def test_modalities_without_an_extractor_keep_their_vectors(cache: Path) -> None
     assert np.array_equal(kept, load_dataset("emoji").part("query")["image"].features)
 
 
-def test_json_says_what_was_made(raw: made_raw.Raw, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_says_what_was_made(raw: made_raw.Raw, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ["extract", "shots", "--image", "colour", "--text", "bow", "--shard", "5", "--json"]
     original, calls = Colour.__call__, [0]
 
@@ -121,7 +109,7 @@ def test_json_says_what_was_made(raw: made_raw.Raw, cache: Path, monkeypatch: py
     assert json.loads(done.stdout) == {
         "dataset": "shots",
         "feature_set": "colour-bow",
-        "folder": str(cache / "features" / "shots" / "colour-bow"),
+        "folder": str(own_cache / "features" / "shots" / "colour-bow"),
         "dims": {"image": 72, "text": len(made_raw.WORDS) + 1},
         "weights_sha256": {},
         "rows": 120,

@@ -29,9 +29,8 @@ BOTH = {"image": "colour", "text": "bow:min_items=1"}
 
 
 @pytest.fixture
-def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> made_raw.Raw:
+def raw(own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> made_raw.Raw:
     """The dataset ``shots`` and an empty cache."""
-    monkeypatch.setenv("CMRBENCH_DATA", str(tmp_path / "cache"))
     made = made_raw.Raw(tmp_path / "home")
     made.register(monkeypatch)
     return made
@@ -111,8 +110,7 @@ def test_every_row_is_its_own_item(raw: made_raw.Raw) -> None:
 
 
 @pytest.mark.parametrize("pack", ["zip", "tgz"])
-def test_a_stopped_job_goes_on(pack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CMRBENCH_DATA", str(tmp_path / "cache"))
+def test_a_stopped_job_goes_on(pack: str, own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made_raw.Raw(tmp_path / "home", pack).register(monkeypatch)
     stopper = Stopper(monkeypatch, at=17)
     with pytest.raises(KeyboardInterrupt):

@@ -314,8 +314,9 @@ def test_cuda_gives_the_same(typed: str, takes: str, networks: dict[str, Any]) -
     assert np.allclose(there(inputs), opened(typed, takes)(inputs), atol=1e-5)
 
 
-def test_a_job_with_networks(networks: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CMRBENCH_DATA", str(tmp_path / "cache"))
+def test_a_job_with_networks(
+    networks: dict[str, Any], own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made_raw.Raw(tmp_path / "home").register(monkeypatch)
     file = saved(stand_ins.initialised(stand_ins.VGG(), 8), tmp_path / "own.pth")
     job = Job(DatasetName.parse("shots"), {"image": f"vgg19:file={file}", "text": "clip-vit-b32"}, shard=5, batch=4)
@@ -354,9 +355,8 @@ def test_a_job_with_networks(networks: dict[str, Any], tmp_path: Path, monkeypat
 
 
 def test_other_weights_take_nothing_over(
-    networks: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    networks: dict[str, Any], own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CMRBENCH_DATA", str(tmp_path / "cache"))
     made_raw.Raw(tmp_path / "home").register(monkeypatch)
     file = tmp_path / "own.pth"
     job = Job(DatasetName.parse("shots"), {"image": f"vgg19:file={file}", "text": "sbert"}, shard=5)

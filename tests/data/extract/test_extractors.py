@@ -145,8 +145,8 @@ def test_paragraphs_without_words() -> None:
         make_extractor("doc2vec", "text").fit(["one text", "another", ""], 0)
 
 
-def plain(colour: Any, mode: str = "RGB", size: tuple[int, int] = (30, 20)) -> bytes:
-    return made_raw.encoded(Image.new(mode, size, colour))
+def plain(colour: Any, mode: str = "RGB") -> bytes:
+    return made_raw.encoded(Image.new(mode, (30, 20), colour))
 
 
 def test_plain_pictures_are_no_zero_rows() -> None:
