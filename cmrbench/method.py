@@ -23,9 +23,10 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
     from cmrbench.core.dataset import Dataset
     from cmrbench.core.items import Items
+
+T = TypeVar("T")
 
 CATEGORIES = {
     "unsupervised_real": "Unsupervised real-valued",
@@ -151,6 +154,15 @@ class MethodInfo:
         return self.citation.line() if isinstance(self.citation, Citation) else (self.citation or "").strip()
 
 
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """A value that runs of several code lengths share, the wall seconds it took, and the lengths that used it."""
+
+    value: Any
+    seconds: float
+    users: set[int | None] = field(default_factory=set)
+
+
 @dataclass(frozen=True)
 class Context:
     """What a run hands to `Method.fit`; the only source of randomness.
@@ -171,6 +183,8 @@ class Context:
     progress : callable
         ``progress(done, total, note)``; cheap to call every epoch.
     logger : logging.Logger
+    memo : dict
+        What `shared` keeps.
     """
 
     seed: int = 0
@@ -181,6 +195,22 @@ class Context:
     n_classes: int = 0
     progress: Callable[[int, int, str], None] = field(default=lambda done, total, note: None)
     logger: logging.Logger = field(default_factory=lambda: logging.getLogger(LOGGER))
+    memo: dict[Hashable, Shared] = field(default_factory=dict, repr=False)
+
+    def shared(self, key: Hashable, make: Callable[[], T]) -> T:
+        """``make()``, or what it gave when runs that differ from this one only in their code length asked before.
+
+        For work that does not depend on the bits: kernels, anchors, Gram matrices, whitened features. The value must
+        follow from the training items, the seed and the method's parameters, and must not be changed afterwards.
+        `key` names it within the method. A run's fit time counts the seconds of `make`, whoever called it first.
+        """
+        if key not in self.memo:
+            start = time.perf_counter()
+            value = make()
+            self.memo[key] = Shared(value, time.perf_counter() - start)
+        kept = self.memo[key]
+        kept.users.add(self.bits)
+        return cast(T, kept.value)
 
     def rng(self, *parts: object) -> np.random.Generator:
         """A numpy generator for this seed and purpose; different `parts` give independent streams."""
@@ -197,7 +227,8 @@ class Method:
     """Base of all methods. Subclasses set `info` and write `fit` and `encode`.
 
     ``__init__`` takes keyword parameters with defaults and stores them unchanged under their own names; learned
-    state ends in an underscore. Optional members: `encode_train`, `score`, `declines`, `encode_labels`, `PRESETS`.
+    state ends in an underscore. Optional members: `encode_train`, `partial_fit`, `translate`, `score`, `declines`,
+    `encode_labels`, `PRESETS`.
     """
 
     info: ClassVar[MethodInfo]
@@ -237,6 +268,18 @@ class Method:
         """Codes that `fit` learned for the training items themselves, in the order of `train`; None: there are none."""
         return None
 
+    def code_length(self, modality: str, bits: int) -> int:
+        """Bits of a modality's codes where `bits` were asked for; a method may give modalities unequal lengths."""
+        return bits
+
+    def translate(self, codes: np.ndarray, modality: str, target: str) -> np.ndarray:
+        """Queries' representations as they are compared with a gallery of another modality; by default unchanged.
+
+        For methods with a code space for each modality: `codes` (n, k) of `modality` come from `encode`, the result
+        (n, k of `target`) lies in the space of `target`.
+        """
+        return codes
+
     def encode_labels(self, modality: str, labels: np.ndarray) -> np.ndarray:
         """Representations made from true labels; called instead of `encode` if ``info.reads_labels``."""
         raise NotImplementedError
@@ -248,6 +291,9 @@ class Method:
     def declines(self, dataset: Dataset) -> str | None:
         """A reason why this method cannot be run on the dataset, or None."""
         return None
+
+    # partial_fit(self, train, context) -> self: optional, for online methods. Learns from one more chunk of training
+    # items; the codes of earlier chunks stay as they are. `fit` is then a loop over chunks of its own training items.
 
     # score(self, query, gallery, query_modality, gallery_modality) -> (n_query, n_gallery), larger is nearer:
     # optional similarity of its own, used by the retrieval strategy "score" in blocks of queries.

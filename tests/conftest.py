@@ -17,6 +17,18 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from cmrbench.core.dataset import Dataset  # noqa: E402
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--lengths", action="store_true", help="also the tests of reference numbers at 16, 64, 128 bits")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--lengths"):
+        left_out = pytest.mark.skip(reason="agreement beyond 32 bits is measured with --lengths")
+        for item in items:
+            if "lengths" in item.keywords:
+                item.add_marker(left_out)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The cache folder of this test process; no test reads or writes the user's own."""

@@ -186,7 +186,16 @@ class _Runner:
                 array = self.method.encode_labels(modality, labels_of(items))
             else:
                 array = self.method.encode(modality, items.features)
-        return checked_representations(self.method.info, modality, array, len(items), self.context.bits)
+        return self._check(modality, array, len(items))
+
+    def _check(self, modality: str, array: object, n: int, door: str = "encode") -> np.ndarray:
+        info, bits = self.method.info, self.context.bits
+        problem = output_problem(array, info.output, n, bits and self.method.code_length(modality, bits))
+        if problem is not None or not isinstance(array, np.ndarray):
+            raise MethodError(f"{info.name}.{door}({modality!r}) returned {problem}")
+        if n > 1 and (array == array[0]).all():
+            raise MethodError(f"{info.name}.{door}({modality!r}) returned one and the same vector for all {n} items")
+        return array
 
     def _gallery(self, protocol: Protocol, modality: str, train: Mapping[str, Items]) -> np.ndarray | None:
         if protocol.gallery_codes == "function":
@@ -195,7 +204,7 @@ class _Runner:
         if learned is None:
             return None
         items = train[modality]
-        checked_representations(self.method.info, modality, learned, len(items), self.context.bits)
+        self._check(modality, learned, len(items), "encode_train")
         row_of = {item: row for row, item in enumerate(items.ids.tolist())}
         rows = [row_of.get(item) for item in self._open(protocol.gallery)[modality].ids.tolist()]
         if None in rows:
@@ -215,9 +224,19 @@ class _Runner:
             for a, b in permutations(self.dataset.modalities, 2):
                 if b in targets:
                     seen = self._training_codes(a) if strategy in READS_LABELS else None
-                    sides = Side(asked[a], queries[a].instances), Side(targets[b], gallery[b].instances)
+                    # A strategy that looks queries up among training items of their own modality needs no translation.
+                    query = asked[a] if seen else self._translated(asked[a], b)
+                    sides = Side(query, queries[a].instances), Side(targets[b], gallery[b].instances)
                     records += self._record(Task(protocol, strategy, *sides, seen), folds)
         return records
+
+    def _translated(self, query: Encoded, target: str) -> Encoded:
+        with _clock(self.seconds, "encode"):
+            codes = self.method.translate(query.representations, query.modality, target)
+        if codes is query.representations:
+            return query
+        self._check(target, codes, len(query), "translate")
+        return replace(query, representations=codes)
 
     def _training_codes(self, modality: str) -> Encoded:
         key = ("(training)", modality)
@@ -278,22 +297,6 @@ def _corresponding(items: Mapping[str, Items]) -> bool:
     """Whether row i of every modality is of the same instance."""
     first, *others = items.values()
     return all(np.array_equal(first.instances, other.instances) for other in others)
-
-
-def checked_representations(info: MethodInfo, modality: str, array: object, n: int, bits: int | None) -> np.ndarray:
-    """The representations as they are, if they keep the contract.
-
-    Raises
-    ------
-    MethodError
-        On a wrong type, shape or dtype, NaN or infinite values, codes other than -1 and +1, or when all rows are equal.
-    """
-    problem = output_problem(array, info.output, n, bits)
-    if problem is not None or not isinstance(array, np.ndarray):
-        raise MethodError(f"{info.name}.encode({modality!r}) returned {problem}")
-    if n > 1 and (array == array[0]).all():
-        raise MethodError(f"{info.name}.encode({modality!r}) returned one and the same vector for all {n} items")
-    return array
 
 
 def model_bytes(value: object, depth: int = 0) -> int:

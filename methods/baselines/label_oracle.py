@@ -9,8 +9,8 @@ import numpy as np
 
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, Method, MethodInfo
-from cmrbench_methods.blocks.labels import labels_of, unit_rows
-from cmrbench_methods.blocks.linear import sign_codes
+from cmrbench_methods.blocks.labels import labels_of
+from cmrbench_methods.blocks.linear import sign_codes, unit_rows
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -19,8 +19,11 @@ def labels_of(items: Items, method: str) -> np.ndarray:
     return items.labels
 
 
-def unit_rows(labels: np.ndarray) -> np.ndarray:
-    """Rows scaled to unit Euclidean length, float64; zero rows stay zero."""
-    rows = np.asarray(labels, dtype=np.float64)
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(length > 0, length, 1.0)
+def similar(G: np.ndarray, B: np.ndarray) -> np.ndarray:
+    """``G G' B`` (n, K) for label rows G (n, C), without the n x n similarity."""
+    return np.asarray(G @ (G.T @ B))
+
+
+def shares_label(labels: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Whether items have a label in common: bool, (n, m), for multi-hot labels (n, C) and (m, C)."""
+    return np.asarray(labels @ others.T > 0)

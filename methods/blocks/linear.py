@@ -81,6 +81,13 @@ def moments(x: np.ndarray, y: np.ndarray) -> Moments:
     return Moments(mean_x, mean_y, Cxx / n, Cyy / n, Cxy / n)
 
 
+def unit_rows(values: np.ndarray) -> np.ndarray:
+    """Rows scaled to unit Euclidean length, float64; zero rows stay zero."""
+    rows = np.asarray(values, dtype=np.float64)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(length > 0, length, 1.0)
+
+
 def ridge(A: np.ndarray, B: np.ndarray, penalty: float) -> np.ndarray:
     """The W that minimises ``||A W - B||^2 + penalty ||W||^2``: shape (columns of A, columns of B)."""
     from scipy.linalg import solve

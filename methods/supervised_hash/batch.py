@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cmrbench.core.citation import Citation
-from cmrbench.core.errors import MethodError
-from cmrbench.method import Context, Method, MethodInfo, paired_rows
+from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.balanced import balanced_orthogonal_factor
-from cmrbench_methods.blocks.kernels import kernel_blocks, rbf
-from cmrbench_methods.blocks.labels import labels_of, unit_rows
-from cmrbench_methods.blocks.linear import mean_rows, product, ridge, row_blocks, sign_codes, signs
+from cmrbench_methods.blocks.design import Design
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, training_pairs
+from cmrbench_methods.blocks.labels import similar
+from cmrbench_methods.blocks.linear import sign_codes, signs, unit_rows
+from cmrbench_methods.blocks.maps import AnchorRule, Scaled
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cmrbench.core.items import Items
 
 
-class BATCH(Method):
+class BATCH(HashingMethod):
     """Scalable asymmetric discrete cross-modal hashing (Wang et al., TKDE 2021).
 
     Codes B in {-1, +1} and a real factor V with V'V = n I, V'1 = 0 approximate the label similarity asymmetrically,
@@ -96,74 +96,33 @@ class BATCH(Method):
 
     def fit(self, train: Mapping[str, Items], val: Mapping[str, Items] | None, context: Context) -> Self:
         """Alternate over U, V and B; then regress the codes on the kernel features."""
-        if not context.bits:
-            raise MethodError("batch needs a code length: choose bits")
-        paired_rows(train, self.info.name)
-        (x, left), (y, right) = train.items()
-        self.dims_ = {x: left.dim, y: right.dim}
-        self.kernels_ = {
-            x: AnchorKernel.fit(left.features, self.anchors_first, context.rng("anchors", x)),
-            y: AnchorKernel.fit(right.features, self.anchors_second, context.rng("anchors", y)),
+        pairs = training_pairs(self, train, context)
+        counts = {pairs.first: self.anchors_first, pairs.second: self.anchors_second}
+        designs = {
+            m: context.shared(("design", m), lambda m=m, z=z: anchor_design(z, counts[m], context.rng("anchors", m)))
+            for m, z in pairs.features.items()
         }
-        Kx, Ky = self.kernels_[x](left.features), self.kernels_[y](right.features)
-        self.codes_ = self._learn(Kx, Ky, labels_of(left, self.info.name), context.bits, context)
-        self.weights_ = {x: ridge(Kx, self.codes_, self.xi), y: ridge(Ky, self.codes_, self.xi)}
+        B = self._learn(*designs.values(), pairs.L, pairs.bits, context)
+        self.dims_ = pairs.dims
+        self.codes_ = dict.fromkeys(pairs.names, sign_codes(B))
+        self.functions_ = {m: HashFunction(phi.map, phi.ridge(B, self.xi)) for m, phi in designs.items()}
         return self
 
-    def encode(self, modality: str, features: np.ndarray) -> np.ndarray:
-        """``sgn(K(x) W)``: int8, shape (n, bits)."""
-        self.check_fitted("weights_")
-        self.check_features(modality, features, self.dims_)
-        kernel, weights = self.kernels_[modality], self.weights_[modality]
-        codes = np.empty((len(features), weights.shape[1]), dtype=np.int8)
-        for rows in row_blocks(len(features), 2048):
-            codes[rows] = sign_codes(product(kernel(features[rows]), weights))
-        return codes
-
-    def encode_train(self, modality: str) -> np.ndarray:
-        """The codes B that `fit` learned, one for both items of a pair: int8, shape (n_train, bits)."""
-        self.check_fitted("codes_")
-        return sign_codes(self.codes_)
-
-    def _learn(self, Kx: np.ndarray, Ky: np.ndarray, labels: np.ndarray, K: int, context: Context) -> np.ndarray:
-        n = len(Kx)
-        L, G = np.asarray(labels, dtype=np.float64), unit_rows(labels)
+    def _learn(self, Kx: Design, Ky: Design, L: np.ndarray, bits: int, context: Context) -> np.ndarray:
+        n, G = len(L), unit_rows(L)
         rng = context.rng("batch")
-        B, V = signs(rng.standard_normal((n, K))), rng.standard_normal((n, K))
+        B, V = signs(rng.standard_normal((n, bits))), rng.standard_normal((n, bits))
         for iteration in range(self.iterations):
-            M = V.T @ V + 1e-3 * np.eye(K)
-            Ux, Uy, Ul = (np.linalg.solve(M, V.T @ features) for features in (Kx, Ky, L))
-            Z = K * G @ (G.T @ B) + self.omega * B
-            Z += self.eta * (Kx @ Ux.T + Ky @ Uy.T) + self.eta_labels * L @ Ul.T
+            M = V.T @ V + 1e-3 * np.eye(bits)
+            Ux, Uy, Ul = (np.linalg.solve(M, cross.T) for cross in (Kx.cross(V), Ky.cross(V), L.T @ V))
+            Z = bits * similar(G, B) + self.omega * B
+            Z += self.eta * (Kx.dot(Ux.T) + Ky.dot(Uy.T)) + self.eta_labels * L @ Ul.T
             V = balanced_orthogonal_factor(Z, rng)
-            B = signs(K * G @ (G.T @ V) + self.omega * V)
+            B = signs(bits * similar(G, V) + self.omega * V)
             context.progress(iteration + 1, self.iterations, "")
         return B
 
 
-@dataclass(frozen=True, eq=False)
-class AnchorKernel:
-    """RBF features ``exp(-||x - a||^2 / (2 s))`` over anchors a, centred by their training mean: float64, (n, anchors).
-
-    The width s is the mean squared distance of the training items to the anchors.
-    """
-
-    anchors: np.ndarray
-    gamma: float
-    mean: np.ndarray
-
-    @classmethod
-    def fit(cls, features: np.ndarray, count: int, rng: np.random.Generator) -> AnchorKernel:
-        """Choose at most `count` random training items (n, d) as anchors and measure width and means."""
-        n = len(features)
-        anchors = features[np.sort(rng.choice(n, min(count, n), replace=False))].astype(np.float64)
-        # The mean squared distance between two sets follows from their means and mean squared norms.
-        norm = sum(float(np.square(features[rows], dtype=np.float64).sum()) for rows in row_blocks(n)) / n
-        anchor_norm = float(np.square(anchors).sum(axis=1).mean())
-        spread = norm + anchor_norm - 2 * float(mean_rows(features) @ anchors.mean(axis=0))
-        gamma = 1 / (2 * spread) if spread > 0 else 1.0
-        return cls(anchors, gamma, kernel_blocks(rbf, features, anchors, gamma).mean(axis=0))
-
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Kernel features of items (n, d)."""
-        return kernel_blocks(rbf, features, self.anchors, self.gamma) - self.mean
+def anchor_design(features: np.ndarray, anchors: int, rng: np.random.Generator) -> Design:
+    """Centred RBF features of training items over random anchors, as the released code makes them."""
+    return Design(features, AnchorRule(anchors).fit(features, Scaled.fit(features, centre=False), rng))

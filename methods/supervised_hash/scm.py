@@ -9,10 +9,11 @@ import numpy as np
 
 from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
-from cmrbench.method import Context, Method, MethodInfo, paired_rows
+from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.correlation import add_ridge, leading_pairs, whitener
-from cmrbench_methods.blocks.labels import labels_of, unit_rows
-from cmrbench_methods.blocks.linear import mean_rows, project, sign_codes, signs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, in_turn, training_pairs
+from cmrbench_methods.blocks.linear import signs, unit_rows
+from cmrbench_methods.blocks.maps import Scaled
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from cmrbench.core.items import Items
 
 
-class SCM(Method):
+class SCM(HashingMethod):
     """Semantic correlation maximisation (Zhang and Li, AAAI 2014), sequential and orthogonal.
 
     Approximate the label similarity 2 G G' - 1 1' (G: label rows of unit length) by the products of codes
@@ -43,7 +44,7 @@ class SCM(Method):
 
     Parameters
     ----------
-    variant : {"seq", "orth"}
+    solution : {"seq", "orth"}
     ridge : float
         Added to the diagonals of X'X and Y'Y.
     """
@@ -71,39 +72,26 @@ class SCM(Method):
         deterministic=True,
     )
 
-    def __init__(self, variant: str = "seq", ridge: float = 1e-6) -> None:
-        self.variant = variant
+    def __init__(self, solution: str = "seq", ridge: float = 1e-6) -> None:
+        self.solution = solution
         self.ridge = ridge
 
     def fit(self, train: Mapping[str, Items], val: Mapping[str, Items] | None, context: Context) -> Self:
         """Find one pair of directions per bit."""
-        if self.variant not in ("seq", "orth"):
-            raise MethodError(f"scm: variant {self.variant!r} is neither seq nor orth")
-        if not context.bits:
-            raise MethodError("scm needs a code length: choose bits")
-        paired_rows(train, self.info.name)
-        (x, left), (y, right) = train.items()
-        self.mean_ = {x: mean_rows(left.features), y: mean_rows(right.features)}
-        self.dims_ = {x: left.dim, y: right.dim}
-        problem = Whitened(left.features - self.mean_[x], right.features - self.mean_[y], self.ridge)
-        G = unit_rows(labels_of(left, self.info.name))
-        if self.variant == "orth":
-            U, _, V = leading_pairs(problem.semantic(G), context.bits)
-            if U.shape[1] < context.bits:
-                context.logger.warning("scm: orth finds %d bits in this data, the others repeat them", U.shape[1])
+        if self.solution not in ("seq", "orth"):
+            raise MethodError(f"scm: solution {self.solution!r} is neither seq nor orth")
+        pairs = training_pairs(self, train, context)
+        maps = {m: Scaled.fit(z) for m, z in pairs.features.items()}
+        problem = Whitened(*(maps[m](z) for m, z in pairs.features.items()), self.ridge)
+        G = unit_rows(pairs.L)
+        if self.solution == "orth":
+            U, _, V = leading_pairs(problem.semantic(G), pairs.bits)
         else:
-            U, V = sequential(problem, G, context.bits)
-        if not U.shape[1]:
-            raise MethodError(f"scm found no direction of {x} and {y} that is correlated with the labels")
-        turn = np.arange(context.bits) % U.shape[1]
-        self.weights_ = {x: problem.Wx @ U[:, turn], y: problem.Wy @ V[:, turn]}
+            U, V = sequential(problem, G, pairs.bits)
+        Wx, Wy = (in_turn(W, pairs.bits, "scm", context) for W in (problem.Wx @ U, problem.Wy @ V))
+        self.dims_ = pairs.dims
+        self.functions_ = {m: HashFunction(maps[m], W) for m, W in zip(pairs.names, (Wx, Wy), strict=True)}
         return self
-
-    def encode(self, modality: str, features: np.ndarray) -> np.ndarray:
-        """``sgn((x - mean) W)``: int8, shape (n, bits); zero gives +1, as in the code."""
-        self.check_fitted("weights_")
-        self.check_features(modality, features, self.dims_)
-        return sign_codes(project(features, self.mean_[modality], self.weights_[modality]))
 
 
 class Whitened:

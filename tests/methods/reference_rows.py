@@ -3,7 +3,10 @@
 import math
 import statistics
 
+import pytest
+
 from cmrbench.core.protocol import Protocol
+from cmrbench.method import Context
 from cmrbench.run.execute import EvaluationPlan, execute
 
 TEST = Protocol("test", ("query",), ("query",))
@@ -34,11 +37,52 @@ def reference(rows, method, size, protocol, **also):
 
 
 def disagreements(measured, expected):
-    """Where the means over seeds differ by more than 0.01 and more than 3 standard errors of both sides."""
+    """Where the means over seeds differ by more than 0.01 and more than 3 standard errors of both sides.
+
+    A side with a single value is taken to scatter like the other one.
+    """
     wrong = []
     for key, ours in measured.items():
         theirs = expected[key]
-        error = math.sqrt(sum(statistics.variance(v) / len(v) for v in (ours, theirs) if len(v) > 1))
+        spread = [statistics.variance(v) if len(v) > 1 else None for v in (ours, theirs)]
+        known = [s for s in spread if s is not None] or [0.0]
+        error = math.sqrt(
+            sum((known[0] if s is None else s) / len(v) for s, v in zip(spread, (ours, theirs), strict=True))
+        )
         if abs(statistics.mean(ours) - statistics.mean(theirs)) > max(0.01, 3 * error):
             wrong.append((key, ours, theirs))
     return wrong
+
+
+LENGTHS = [
+    32,
+    pytest.param(16, marks=pytest.mark.lengths),
+    pytest.param(64, marks=pytest.mark.lengths),
+    pytest.param(128, marks=pytest.mark.lengths),
+]
+"""Code lengths of the reference numbers; all but 32 are measured only when pytest is given --lengths."""
+
+RULES = {
+    "function": (TEST_VS_TRAIN, "hash function"),
+    "learned": (TEST_VS_LEARNED, "learned unified"),
+}
+"""By gallery-code rule: our protocol, and what the column gallery_codes of the reference says."""
+
+
+def check_agreement(make, wiki, rows, name, bits, *, seeds=3, rules=RULES, ignore=()):
+    """Fail where a hashing method's means over seeds disagree with the reference numbers called `name`.
+
+    Both gallery-code rules are measured from one fit a seed. `make()` gives a fresh method; `rules` may leave one of
+    them out, or map it to another word of the reference; `ignore` holds (rule, direction, metric) that are known to
+    differ, for a reason that the calling test gives.
+    """
+    ours = {rule: {} for rule in rules}
+    plan = EvaluationPlan(tuple(protocol for protocol, _ in rules.values()))
+    for seed in range(seeds):
+        for r in execute(make(), wiki, Context(bits=bits, seed=seed), plan).records:
+            ours[r.gallery_codes].setdefault((r.direction, r.metric), []).append(r.value)
+    wrong = []
+    for rule, (_, words) in rules.items():
+        theirs = reference(rows, name, bits, TEST_VS_TRAIN, gallery_codes=words)
+        wrong += [(rule, *w) for w in disagreements(ours[rule], theirs) if (rule, *w[0]) not in ignore]
+    assert not wrong, "\n".join(f"{rule} {key}: {mine} against {theirs}" for rule, key, mine, theirs in wrong)

@@ -1,0 +1,181 @@
+"""What shallow hashing methods share around their algorithm: training pairs, hash functions, `encode`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cmrbench.core.errors import MethodError
+from cmrbench.method import Context, Method, paired_rows
+from cmrbench_methods.blocks.labels import labels_of
+from cmrbench_methods.blocks.linear import product, row_blocks, sign_codes
+from cmrbench_methods.blocks.maps import FeatureMap
+
+if TYPE_CHECKING:
+    from cmrbench.core.items import Items
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingPairs:
+    """Paired training items of two modalities, checked.
+
+    Attributes
+    ----------
+    first, second : str
+        The modalities' names.
+    X, Y : ndarray
+        Features as they were handed out, (n, dx) and (n, dy), usually float32, perhaps memory-mapped: read-only.
+    labels : ndarray or None
+        float64 multi-hot (n, C) without columns that no item has; None for methods without supervision.
+    bits : int
+    """
+
+    first: str
+    second: str
+    X: np.ndarray
+    Y: np.ndarray
+    labels: np.ndarray | None
+    bits: int
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Both modalities' names."""
+        return self.first, self.second
+
+    @property
+    def features(self) -> dict[str, np.ndarray]:
+        """Features by modality."""
+        return {self.first: self.X, self.second: self.Y}
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """Feature widths by modality."""
+        return {m: z.shape[1] for m, z in self.features.items()}
+
+    @property
+    def L(self) -> np.ndarray:  # noqa: N802
+        """The labels of a supervised method."""
+        assert self.labels is not None
+        return self.labels
+
+
+def training_pairs(method: Method, train: Mapping[str, Items], context: Context) -> TrainingPairs:
+    """The training items of a hashing method of two modalities, after the checks that all of them need.
+
+    What limits the method without ruling it out is logged as a warning, which is kept with the run: items without
+    labels, a single class, more bits than items.
+
+    Raises
+    ------
+    MethodError
+        Without a code length, with other than corresponding items, with fewer than two items, or with a supervised
+        method and no label at all.
+    """
+    name = method.info.name
+    if not context.bits:
+        raise MethodError(f"{name} needs a code length: choose bits")
+    paired_rows(train, name)
+    (first, left), (second, right) = train.items()
+    if len(left) < 2:
+        raise MethodError(f"{name} needs at least 2 training pairs, it was given {len(left)}")
+    if context.bits >= len(left):
+        context.logger.warning(
+            "%s: %d bits were asked of %d training items, of which at most %d can differ independently",
+            name,
+            context.bits,
+            len(left),
+            len(left) - 1,
+        )
+    labels = None
+    if method.info.supervision == "labels":
+        labels = _used_labels(labels_of(left, name), name, context)
+    return TrainingPairs(first, second, left.features, right.features, labels, context.bits)
+
+
+def _used_labels(labels: np.ndarray, name: str, context: Context) -> np.ndarray:
+    used = labels[:, labels.any(axis=0)].astype(np.float64)
+    if not used.shape[1]:
+        raise MethodError(f"{name} learns from labels, and none of the {len(labels)} training items has any")
+    without = int((~labels.any(axis=1)).sum())
+    if without:
+        context.logger.warning(
+            "%s: %d of %d training items have no label; they are kept and are similar to nothing",
+            name,
+            without,
+            len(labels),
+        )
+    if (used == used[0]).all():
+        context.logger.warning("%s: all training items have the same labels, so there is nothing to tell apart", name)
+    return used
+
+
+@dataclass(frozen=True, eq=False)
+class HashFunction:
+    """sgn(phi(z) W - t): a feature map, weights (m, bits) and thresholds (bits,); zero counts as +1."""
+
+    map: FeatureMap
+    weights: np.ndarray
+    threshold: np.ndarray | float = 0.0
+
+    def values(self, features: np.ndarray) -> np.ndarray:
+        """phi(z) W - t before the sign: float64, (n, bits)."""
+        out = np.empty((len(features), self.weights.shape[1]))
+        for rows in row_blocks(len(features), 2048):
+            out[rows] = product(self.map(features[rows]), self.weights) - self.threshold
+        return out
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Codes of features (n, d): int8, (n, bits)."""
+        return sign_codes(self.values(features))
+
+
+class HashingMethod(Method):
+    """A method whose `fit` sets `dims_`, `functions_` and, if it learns codes of the training items, `codes_`.
+
+    Attributes
+    ----------
+    dims_ : dict
+        Feature width by modality.
+    functions_ : dict
+        By modality, a callable from features (n, d) to int8 codes (n, bits): usually a `HashFunction`.
+    codes_ : dict
+        By modality, learned codes of the training items (n, bits) in {-1, +1}; left out where there are none.
+    """
+
+    dims_: Mapping[str, int]
+    functions_: Mapping[str, HashFunction]
+    codes_: Mapping[str, np.ndarray]
+
+    def encode(self, modality: str, features: np.ndarray) -> np.ndarray:
+        """Codes by the modality's hash function: int8, (n, bits)."""
+        self.check_fitted("functions_")
+        self.check_features(modality, features, self.dims_)
+        return self.functions_[modality](features)
+
+    def encode_train(self, modality: str) -> np.ndarray | None:
+        """Codes that `fit` learned for the training items: int8, (n_train, bits); None if it learned none."""
+        self.check_fitted("functions_")
+        codes = getattr(self, "codes_", None)
+        return None if codes is None else sign_codes(codes[modality])
+
+
+def in_turn(directions: np.ndarray, bits: int, method: str, context: Context) -> np.ndarray:
+    """Columns (d, bits) from the directions (d, k) that there are; beyond k they are used again in turn.
+
+    The rule for more bits than directions, wherever a method has no direction of its own for a bit. Repeating is the
+    declared alternative to numerical noise; a warning says which bits repeat.
+    """
+    k = directions.shape[1]
+    if not k:
+        raise MethodError(f"{method} found no direction in which the two modalities are correlated")
+    if k < bits:
+        context.logger.warning(
+            "%s: the data have %d directions, so bits %d to %d repeat the first ones", method, k, k + 1, bits
+        )
+    return directions[:, np.arange(bits) % k]
