@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 
 
-def coordinate_descent(B: np.ndarray, Q: np.ndarray, G: np.ndarray, sweeps: int) -> np.ndarray:
+def coordinate_descent(
+    B: np.ndarray, Q: np.ndarray, G: np.ndarray, sweeps: int, order: Callable[[], Iterable[int]] | None = None
+) -> np.ndarray:
     """Minimise ``tr(B G B') - 2 tr(B Q')`` over B in {-1, +1}^(n x K), a bit at a time (Shen et al., CVPR 2015).
 
     With the other bits fixed, bit k has the exact solution ``sgn(q_k - sum_{j != k} b_j G_jk)``; a bit whose argument
@@ -21,11 +25,13 @@ def coordinate_descent(B: np.ndarray, Q: np.ndarray, G: np.ndarray, sweeps: int)
         Symmetric (K, K); its diagonal has no effect.
     sweeps : int
         Most passes over the bits; it ends earlier when none changes.
+    order : callable, optional
+        Asked before every pass which bits to visit, and in which order; by default all of them, in their order.
     """
     B = np.asfortranarray(B, dtype=np.float64)
     for _ in range(sweeps):
         changed = False
-        for k in range(B.shape[1]):
+        for k in order() if order else range(B.shape[1]):
             coupling = G[:, k].copy()
             coupling[k] = 0.0
             argument = Q[:, k] - B @ coupling

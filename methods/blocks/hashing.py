@@ -84,23 +84,30 @@ def training_pairs(method: Method, train: Mapping[str, Items], context: Context)
     (first, left), (second, right) = train.items()
     if len(left) < 2:
         raise MethodError(f"{name} needs at least 2 training pairs, it was given {len(left)}")
-    if context.bits >= len(left):
-        context.logger.warning(
-            "%s: %d bits were asked of %d training items, of which at most %d can differ independently",
-            name,
-            context.bits,
-            len(left),
-            len(left) - 1,
-        )
+    check_length(context.bits, len(left), name, context)
     labels = None
     if method.info.supervision == "labels":
-        labels = _used_labels(labels_of(left, name), name, context)
+        given = labels_of(left, name)
+        check_labels(given, name, context)
+        labels = given[:, given.any(axis=0)].astype(np.float64)
     return TrainingPairs(first, second, left.features, right.features, labels, context.bits)
 
 
-def _used_labels(labels: np.ndarray, name: str, context: Context) -> np.ndarray:
-    used = labels[:, labels.any(axis=0)].astype(np.float64)
-    if not used.shape[1]:
+def check_length(bits: int, n: int, name: str, context: Context) -> None:
+    """Log a warning where a code has as many bits as there are training items, or more."""
+    if bits >= n:
+        context.logger.warning(
+            "%s: %d bits were asked of %d training items, of which at most %d can differ independently",
+            name,
+            bits,
+            n,
+            n - 1,
+        )
+
+
+def check_labels(labels: np.ndarray, name: str, context: Context) -> None:
+    """Raise an error if no item of labels (n, C) has any; log a warning for items without and for a single class."""
+    if not labels.any():
         raise MethodError(f"{name} learns from labels, and none of the {len(labels)} training items has any")
     without = int((~labels.any(axis=1)).sum())
     if without:
@@ -110,9 +117,8 @@ def _used_labels(labels: np.ndarray, name: str, context: Context) -> np.ndarray:
             without,
             len(labels),
         )
-    if (used == used[0]).all():
+    if (labels == labels[0]).all():
         context.logger.warning("%s: all training items have the same labels, so there is nothing to tell apart", name)
-    return used
 
 
 @dataclass(frozen=True, eq=False)
