@@ -58,6 +58,17 @@ def oriented(A: np.ndarray, B: np.ndarray, rho: np.ndarray) -> Directions:
     return Directions(A * flip, B * flip, rho)
 
 
+def supported(found: Directions, penalty: float) -> Directions:
+    """The directions that the data support: at least a millionth of their variance is not the ridge's.
+
+    Regularised covariances C + penalty I are regular even where a feature is constant or depends on others up to the
+    rounding of its float32 values; the directions in which there is nothing but the ridge carry that rounding.
+    """
+    shares = [1 - penalty * (W * W).sum(axis=0) for W in (found.A, found.B)]
+    kept = np.minimum(*shares) > 1e-6
+    return Directions(found.A[:, kept], found.B[:, kept], found.rho[kept])
+
+
 def whitener(C: np.ndarray) -> np.ndarray:
     """A matrix W with W' C W = I for a covariance C (d, d): shape (d, rank).
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
-from cmrbench_methods.blocks.linear import row_blocks
-from cmrbench_methods.blocks.maps import FeatureMap, Scaled
+from cmrbench_methods.blocks.linear import ROWS, mean_rows, row_blocks
+from cmrbench_methods.blocks.maps import AnchorRule, FeatureMap, Scaled
 
 FEW = 64 * 2**20
 """Bytes up to which a design is held in float64; larger ones are held in float32 and read in blocks."""
@@ -38,6 +40,19 @@ class Design:
         for rows in row_blocks(len(features)):
             self._rows[rows] = map(features[rows])
 
+    @classmethod
+    def over_anchors(cls, features: np.ndarray, rule: AnchorRule, before: Scaled, rng: np.random.Generator) -> Design:
+        """``Design(features, rule.fit(features, before, rng))``, with one pass over the kernel where that takes two.
+
+        A centred kernel needs its means before its rows; here they are taken from the rows, and subtracted after.
+        """
+        design = cls(features, replace(rule, centre=False).fit(features, before, rng))
+        if rule.centre:
+            design.map = kernel = design.map.centred(mean_rows(design._rows))
+            for rows in row_blocks(len(design)):
+                design._rows[rows, : len(kernel.mean)] -= kernel.mean
+        return design
+
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -48,6 +63,18 @@ class Design:
             np.asarray(part if part.dtype == np.float64 else part.astype(np.float64)) if self._ready else self.map(part)
         )
 
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """All rows in order, a slice and its float64 rows at a time; the rows are valid until the next."""
+        if not self._ready or self._rows.dtype == np.float64:
+            for rows in row_blocks(len(self)):
+                yield rows, self.block(rows)
+            return
+        held = np.empty((min(len(self), ROWS), self.shape[1]))  # asking for new memory takes longer than filling it
+        for rows in row_blocks(len(self)):
+            part = held[: rows.stop - rows.start]
+            part[...] = self._rows[rows]
+            yield rows, part
+
     def array(self) -> np.ndarray:
         """All of Phi in float64, (n, m); not to be written to. For methods that need it whole, on few items."""
         return self.block(slice(None))
@@ -55,23 +82,36 @@ class Design:
     def dot(self, W: np.ndarray) -> np.ndarray:
         """Phi W (n, k) for W (m, k)."""
         out = np.empty((len(self), W.shape[1]))
-        for rows in row_blocks(len(self)):
-            out[rows] = self.block(rows) @ W
+        for rows, part in self.blocks():
+            np.matmul(part, W, out=out[rows])
         return out
 
     def cross(self, V: np.ndarray) -> np.ndarray:
         """Phi' V (m, k) for V (n, k)."""
         out = np.zeros((self.shape[1], V.shape[1]))
+        for rows, part in self.blocks():
+            out += part.T @ V[rows]
+        return out
+
+    def against(self, other: Design) -> np.ndarray:
+        """Phi' Psi (m, m') with the design Psi of another modality of the same items."""
+        out = np.zeros((self.shape[1], other.shape[1]))
         for rows in row_blocks(len(self)):
-            out += self.block(rows).T @ V[rows]
+            out += self.block(rows).T @ other.block(rows)
+        return out
+
+    def between(self, other: Design) -> np.ndarray:
+        """Phi' Psi (m, k) for the design Psi (n, k) of the same items in another modality."""
+        out = np.zeros((self.shape[1], other.shape[1]))
+        for rows in row_blocks(len(self)):
+            out += self.block(rows).T @ other.block(rows)
         return out
 
     @cached_property
     def gram(self) -> np.ndarray:
         """Phi' Phi (m, m)."""
         out = np.zeros((self.shape[1],) * 2)
-        for rows in row_blocks(len(self)):
-            part = self.block(rows)
+        for _, part in self.blocks():
             out += part.T @ part
         return out
 
