@@ -156,10 +156,11 @@ class MethodInfo:
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """A value that runs of several code lengths share, the wall seconds it took, and the lengths that used it."""
+    """A value that runs of several code lengths share, the wall seconds it took, and whose runs made and used it."""
 
     value: Any
     seconds: float
+    maker: int | None
     users: set[int | None] = field(default_factory=set)
 
 
@@ -207,10 +208,15 @@ class Context:
         if key not in self.memo:
             start = time.perf_counter()
             value = make()
-            self.memo[key] = Shared(value, time.perf_counter() - start)
+            self.memo[key] = Shared(value, time.perf_counter() - start, self.bits)
         kept = self.memo[key]
         kept.users.add(self.bits)
         return cast(T, kept.value)
+
+    @property
+    def borrowed_seconds(self) -> float:
+        """Wall seconds of the shared work that this run used and another one had done."""
+        return sum(s.seconds for s in self.memo.values() if self.bits in s.users and s.maker != self.bits)
 
     def rng(self, *parts: object) -> np.random.Generator:
         """A numpy generator for this seed and purpose; different `parts` give independent streams."""

@@ -160,6 +160,7 @@ class _Runner:
         self.on_stage("fit")
         with _clock(self.seconds, "fit"):
             fitted = self.method.fit(train, held_out, self.context)
+        self.seconds["fit"] += self.context.borrowed_seconds
         if fitted is not self.method:
             raise MethodError(f"{info.name}.fit must return self, it returned {type(fitted).__name__}")
         return labelled

@@ -1,4 +1,4 @@
-"""Carries out planned runs on this machine: a process each, with limits, results into the store."""
+"""Carries out planned runs on this machine: in processes of their own, with limits, results into the store."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from cmrbench.core.errors import StoreError, UsageError
 from cmrbench.core.runs import RunResult
 from cmrbench.run.interrupts import held_back
+from cmrbench.run.messages import PROGRESS, RESULT
 from cmrbench.run.plan import PlannedRun
 from cmrbench.run.process import RunProcess, listen, start_method
 from cmrbench.run.worker import describe_error, now
@@ -89,10 +90,18 @@ def run_all(
 
 @dataclass
 class _Active:
+    """A process, the run that it is at, those that it may take on after it, and the locks of all of them."""
+
     planned: PlannedRun
     lock: RunLock
     process: RunProcess
+    rest: list[tuple[PlannedRun, RunLock]]
     looked: float = 0.0
+    result: bytes | None = None
+
+    def release(self) -> None:
+        for lock in (self.lock, *(lock for _, lock in self.rest)):
+            lock.release()
 
 
 class _Scheduler:
@@ -114,6 +123,8 @@ class _Scheduler:
         self.context = start_method(any(r.torch for r in pending))
         self.seen_elsewhere: set[str] = set()
         self.retried: set[str] = set()
+        self.alone: set[str] = set()
+        """Runs that had been given to a process that did not come to them."""
 
     def run(self, deliver_interrupts: Callable[[], None]) -> None:
         try:
@@ -126,61 +137,97 @@ class _Scheduler:
         finally:
             for active in self.active:
                 active.process.kill()
-                active.lock.release()
+                active.release()
 
     def _start_some(self) -> None:
         for planned in list(self.pending):
             if len(self.active) >= self.limits.jobs:
                 return
-            lock = self.store.lock(planned.run_key)
-            if not lock.acquire():
-                if planned.run_key not in self.seen_elsewhere:
-                    self.seen_elsewhere.add(planned.run_key)
-                    self.on_event(Event("waiting", planned))
+            if planned not in self.pending:  # taken along with another one
+                continue
+            taken = [(p, lock) for p in self._siblings(planned) if (lock := self._lock(p)) is not None]
+            if not taken:
                 continue
             try:
-                self.pending.remove(planned)
-                started = self._start(planned, lock)
+                taken = [(p, lock) for p, lock in taken if not self._settled_elsewhere(p, lock)]
+                started = bool(taken) and self._start(taken)
             except BaseException:
-                lock.release()
+                for _, lock in taken:
+                    lock.release()
                 raise
             if not started:
-                lock.release()
+                for _, lock in taken:
+                    lock.release()
 
-    def _start(self, planned: PlannedRun, lock: RunLock) -> bool:
+    def _siblings(self, planned: PlannedRun) -> list[PlannedRun]:
+        """The run, and those that may follow it in its process: pending ones that differ from it in their code length.
+
+        Only while every job has a process's work anyway: sharing must not leave a processor idle.
+        """
+        if planned.run_key in self.alone or planned.spec.bits is None:
+            return [planned]
+        families = {p.family for p in self.pending}
+        if len(families) + len(self.active) < self.limits.jobs:
+            return [planned]
+        return [p for p in self.pending if p.family == planned.family and p.run_key not in self.alone]
+
+    def _lock(self, planned: PlannedRun) -> RunLock | None:
+        lock = self.store.lock(planned.run_key)
+        if lock.acquire():
+            self.pending.remove(planned)
+            return lock
+        if planned.run_key not in self.seen_elsewhere:
+            self.seen_elsewhere.add(planned.run_key)
+            self.on_event(Event("waiting", planned))
+        return None
+
+    def _settled_elsewhere(self, planned: PlannedRun, lock: RunLock) -> bool:
+        """Whether another process has brought the run's result meanwhile; it is then told and let go of."""
         stamp = self.store.stamp(planned.run_key)
-        if stamp is not None and stamp != self.before.get(planned.run_key):
-            there = self.store.result(planned.run_key)
-            if there is not None:
-                self.on_event(Event("finished", planned, result=there))
-                return False
+        if stamp is None or stamp == self.before.get(planned.run_key):
+            return False
+        there = self.store.result(planned.run_key)
+        if there is None:
+            return False
+        lock.release()
+        self.on_event(Event("finished", planned, result=there))
+        return True
+
+    def _start(self, taken: list[tuple[PlannedRun, RunLock]]) -> bool:
+        (planned, lock), *rest = taken
         try:
-            process = RunProcess(planned, self.limits.max_memory, self.context)
+            process = RunProcess([p for p, _ in taken], self.limits.max_memory, self.context)
         except Exception as error:
+            self.pending += [p for p, _ in rest]
             if self._once_more(planned):
                 return False
             cause = f"the run's process could not be started: {describe_error(error)}"
             _finish(self.store, failure(planned, "failed", cause), planned, self.on_event)
             return False
-        self.active.append(_Active(planned, lock, process))
+        self.active.append(_Active(planned, lock, process, rest))
         self.on_event(Event("started", planned))
         return True
 
     def _look_after(self, active: _Active) -> None:
         process = active.process
         alive = process.alive
-        for message in process.read():
-            self._tell_progress(active.planned, message)
+        self._take(active, process.read())
         ended = None
-        if process.result is None:
+        if active.result is None:
             if process.garbled:
                 ended = "failed", "the run wrote into the pipe that its result is sent through"
             elif alive:
                 ended = self._beyond_limits(active)
                 if ended is None:
                     return
-        process.kill()
+        self._take(active, process.kill())
         self.active.remove(active)
+        # What it did not come to is carried out in a process of its own.
+        self.pending += [p for p, _ in active.rest]
+        self.alone.update(p.run_key for p, _ in active.rest)
+        for _, lock in active.rest:
+            lock.release()
+        active.rest.clear()
         if ended is None and process.lost and self._once_more(active.planned):
             active.lock.release()
             return
@@ -188,6 +235,23 @@ class _Scheduler:
             self._settle(active, ended, process.elapsed)
         finally:
             active.lock.release()
+
+    def _take(self, active: _Active, messages: list[tuple[bytes, bytes]]) -> None:
+        for kind, payload in messages:
+            if kind == PROGRESS:
+                self._tell_progress(active.planned, payload)
+            elif kind == RESULT or not active.rest:
+                active.result = payload
+            else:
+                active.result = payload
+                try:
+                    self._settle(active, None, active.process.elapsed)
+                finally:
+                    active.lock.release()
+                active.result = None
+                active.planned, active.lock = active.rest.pop(0)
+                active.process.next_run()
+                self.on_event(Event("started", active.planned))
 
     def _once_more(self, planned: PlannedRun) -> bool:
         """Put a run back that did not get its chance, because the server that forks runs died; once."""
@@ -216,9 +280,9 @@ class _Scheduler:
     def _settle(self, active: _Active, ended: tuple[str, str] | None, total: float) -> None:
         process, planned = active.process, active.planned
         printed = process.printed.decode("utf-8", "replace")
-        result = _from_bytes(process.result) if process.result is not None else None
+        result = _from_bytes(active.result) if active.result is not None else None
         if result is None:
-            if process.result is not None:
+            if active.result is not None:
                 ended = "failed", "the run's process sent a result that cannot be read"
             status, cause = ended or process.how_it_ended()
             result = failure(planned, status, cause, trace=printed, total=total)

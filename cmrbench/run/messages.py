@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import struct
 
-PROGRESS, RESULT = b"P", b"R"
+PROGRESS, MORE, RESULT = b"P", b"M", b"R"
+"""What is told: how far a run is; a result after which the process goes on with the next run; the last result."""
 
 _HEAD = struct.Struct("!4scQ")
 _MARK = b"cmrb"
@@ -44,7 +45,7 @@ class Inbox:
         found = []
         while len(self._pieces) >= _HEAD.size:
             mark, kind, length = _HEAD.unpack_from(self._pieces)
-            if mark != _MARK or kind not in (PROGRESS, RESULT) or length > _LARGEST:
+            if mark != _MARK or kind not in (PROGRESS, MORE, RESULT) or length > _LARGEST:
                 raise GarbledError
             end = _HEAD.size + length
             if len(self._pieces) < end:

@@ -81,6 +81,12 @@ class PlannedRun:
     catalogue_files: tuple[str, ...] = ()
     declined: str = ""
 
+    @property
+    def family(self) -> str:
+        """Equal for runs that differ in nothing but their code length."""
+        spec = self.spec
+        return digest([replace(spec, bits=None).spec_key, spec.dataset, self.retrievals, self.device, self.threads])
+
     def chosen(self, cls: type[Method]) -> dict[str, Any]:
         """The constructor's arguments that are not its defaults."""
         return _chosen(cls, self.spec.preset, dict(self.spec.params))

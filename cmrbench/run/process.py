@@ -1,4 +1,4 @@
-"""The process of one run as its parent sees it: start it, read what it sends, end it with all that it started."""
+"""The process of a run as its parent sees it: start it, read what it sends, end it with all that it started."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
@@ -36,27 +36,29 @@ _MOST_CHUNKS = 32
 
 
 class RunProcess:
-    """A started run.
+    """A started process, which carries out one run after another.
 
     Attributes
     ----------
     printed : bytearray
-        The tail of what it printed.
-    result : bytes or None
-        The result, once it has come.
+        The tail of what the present run printed.
+    finished : bool
+        Whether its last result has come.
     garbled : bool
         Whether something came that the harness did not send.
     """
 
-    def __init__(self, planned: PlannedRun, max_memory: int | None, context: ForkServerContext | SpawnContext) -> None:
+    def __init__(
+        self, runs: Sequence[PlannedRun], max_memory: int | None, context: ForkServerContext | SpawnContext
+    ) -> None:
         self.printed = bytearray()
-        self.result: bytes | None = None
+        self.finished = False
         self.garbled = False
         self._inbox = Inbox()
         self._messages, messages_there = context.Pipe(duplex=False)
         self._output, output_there = context.Pipe(duplex=False)
         self._process = context.Process(
-            target=worker_main, args=(planned, messages_there, output_there, max_memory, _settings())
+            target=worker_main, args=(tuple(runs), messages_there, output_there, max_memory, _settings())
         )
         try:
             _start(self._process)
@@ -90,26 +92,28 @@ class RunProcess:
         """What `multiprocessing.connection.wait` can wait for: messages, output, the end."""
         return [self._process.sentinel, *(end for end in (self._messages, self._output) if not end.closed)]
 
-    def read(self) -> list[bytes]:
-        """Read what there is, never waiting; the payloads of the progress messages among it."""
+    def next_run(self) -> None:
+        """Count time and output from here on as the next run's."""
+        self._started = time.perf_counter()
+        self.printed.clear()
+
+    def read(self) -> list[tuple[bytes, bytes]]:
+        """Read what there is, never waiting: messages as kind and payload, in the order in which they were sent."""
         for chunk in _chunks(self._output):
             self.printed += chunk
             del self.printed[:-KEPT_OUTPUT]
-        progress = []
+        messages = []
         try:
             for chunk in _chunks(self._messages):
-                for kind, payload in self._inbox.feed(chunk):
-                    if kind == RESULT:
-                        self.result = payload
-                    else:
-                        progress.append(payload)
+                messages += self._inbox.feed(chunk)
         except GarbledError:
             self.garbled = True
             self._messages.close()
-        return progress
+        self.finished = self.finished or any(kind == RESULT for kind, _ in messages)
+        return messages
 
-    def kill(self) -> None:
-        """End the process and all that it started, wherever that has gone meanwhile."""
+    def kill(self) -> list[tuple[bytes, bytes]]:
+        """End the process and all that it started, wherever that has gone meanwhile; the last messages it sent."""
         import psutil
 
         pid = self._process.pid
@@ -125,14 +129,15 @@ class RunProcess:
             with suppress(psutil.Error):
                 other.kill()
         self._process.join(timeout=5)
-        self.read()
+        messages = self.read()
         self._messages.close()
         self._output.close()
+        return messages
 
     @property
     def lost(self) -> bool:
         """Whether the server that forked it seems to have died, which tells nothing about the run."""
-        return self.result is None and self._process.exitcode == _UNKNOWN
+        return not self.finished and self._process.exitcode == _UNKNOWN
 
     def how_it_ended(self) -> tuple[str, str]:
         """Status and cause of a process that ended without a result."""

@@ -1,4 +1,7 @@
-"""The process of one run: carries it out and sends back progress and the result, nothing else.
+"""The process of a run: carries it out and sends back progress and the result, nothing else.
+
+Runs that differ in their code length alone may follow each other in one process, so that what does not depend on the
+length (`cmrbench.method.Context.shared`) is computed once. Where nothing is shared, a run has a process of its own.
 
 Everything that a method can do wrong happens in here: the parent reads its result as Arrow bytes, its output from a
 pipe, and its end from the system.
@@ -29,7 +32,7 @@ from typing import Any
 from cmrbench.core.errors import CmrbenchError, DeclinedError
 from cmrbench.core.runs import RunResult
 from cmrbench.method import LOGGER
-from cmrbench.run.messages import PROGRESS, RESULT, send
+from cmrbench.run.messages import MORE, PROGRESS, RESULT, send
 from cmrbench.run.plan import PlannedRun
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -39,7 +42,7 @@ _LONGEST_TRACE = 64 * 1024
 
 
 def main(
-    planned: PlannedRun,
+    runs: Sequence[PlannedRun],
     results: Connection,
     output: Connection,
     max_memory: int | None,
@@ -58,27 +61,41 @@ def main(
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False, errors="replace")
     faulthandler.enable(file=sys.stderr)
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    _limit(max_memory)
     channel = _Channel(results)
-    message = _to_message(carry_out(planned, channel.progress))
-    for printed in (sys.stdout, sys.stderr):
-        with suppress(Exception):  # a method may have closed or replaced them
-            printed.flush()
-    channel.send(RESULT, message)
+    memo: dict[Any, Any] = {}
+    for number, planned in enumerate(runs):
+        _limit(max_memory)
+        result = carry_out(planned, channel.progress, memo)
+        for printed in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # a method may have closed or replaced them
+                printed.flush()
+        more = number + 1 < len(runs) and bool(memo) and result.status == "done"
+        channel.send(MORE if more else RESULT, _to_message(result))
+        if not more:
+            break
+        channel.next_run()
     # The parent ends this process together with all that it started, whatever threads and handlers there are.
     while True:
         signal.pause()
 
 
-def carry_out(planned: PlannedRun, progress: Any = lambda done, total, note: None) -> RunResult:
-    """Carry out a run in this process; whatever the method does wrong ends in the result's status."""
+def carry_out(
+    planned: PlannedRun,
+    progress: Any = lambda done, total, note: None,
+    memo: dict[Any, Any] | None = None,
+) -> RunResult:
+    """Carry out a run in this process; whatever the method does wrong ends in the result's status.
+
+    `memo` holds what runs of other code lengths shared with this one, and takes what this one shares.
+    """
     start = time.perf_counter()
+    _reset_peak()
     status, cause, trace = "done", "", ""
     execution = None
     with _Logged() as logged, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         try:
-            execution = _execute(planned, progress)
+            execution = _execute(planned, progress, {} if memo is None else memo)
         except DeclinedError as error:
             status, cause = "declined", describe_error(error)
         except BaseException as error:
@@ -107,7 +124,7 @@ def carry_out(planned: PlannedRun, progress: Any = lambda done, total, note: Non
     )
 
 
-def _execute(planned: PlannedRun, progress: Any) -> Any:
+def _execute(planned: PlannedRun, progress: Any, memo: dict[Any, Any]) -> Any:
     from threadpoolctl import threadpool_limits
 
     from cmrbench.data import load_catalogue, load_dataset
@@ -134,6 +151,7 @@ def _execute(planned: PlannedRun, progress: Any) -> Any:
             device=planned.device,
             n_classes=len(dataset.classes),
             progress=progress,
+            memo=memo,
         )
         protocols = tuple(dataset.protocol(p) for p in planned.protocols)
         plan = EvaluationPlan(protocols, planned.retrievals, planned.threads, spans=True)
@@ -155,6 +173,9 @@ class _Channel:
     def send(self, kind: bytes, payload: bytes) -> None:
         with self.lock:
             send(self.connection.fileno(), kind, payload)
+
+    def next_run(self) -> None:
+        self.last, self.note = 0.0, ""
 
     def progress(self, done: int, total: int, note: str = "") -> None:
         now = time.perf_counter()
@@ -192,7 +213,7 @@ def _limit(max_memory: int | None) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if max_memory:
         # Private writable memory only: libraries mapped from files do not count. The parent watches what is resident.
-        base = _data_size()
+        base = _status_bytes("VmData")
         resource.setrlimit(resource.RLIMIT_DATA, (base + max_memory, resource.RLIM_INFINITY))
 
 
@@ -202,11 +223,12 @@ def _lift_limit() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
-def _data_size() -> int:
+def _status_bytes(name: str) -> int:
+    """A size in /proc/self/status, in bytes; 0 where there is none."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as lines:
             for line in lines:
-                if line.startswith("VmData:"):
+                if line.startswith(f"{name}:"):
                     return int(line.split()[1]) * 1024
     except OSError:
         pass
@@ -273,9 +295,18 @@ def _told(caught: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
 
 
 def peak_rss() -> int:
-    """Peak resident memory of this process in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak) * (1 if sys.platform == "darwin" else 1024)
+    """Peak resident memory of this process in bytes, since `_reset_peak` where the system can (Linux)."""
+    peak = _status_bytes("VmHWM")
+    if peak:
+        return peak
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(usage) * (1 if sys.platform == "darwin" else 1024)
+
+
+def _reset_peak() -> None:
+    """Make what is resident now the peak, so that a run does not show what an earlier one in its process took."""
+    with suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as handle:
+        handle.write("5")
 
 
 def now() -> str:

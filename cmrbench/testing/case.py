@@ -137,10 +137,10 @@ class Case:
         info = self.info
         return training_items(dataset.part("train"), val, supervised=supervised, selects=info.selects, pairs=info.pairs)
 
-    def context(self, dataset: Dataset, *, seed: int = 0, bits: int = BITS, dim: int | None = None) -> Context:
-        """The context of a run on the processor."""
+    def context(self, dataset: Dataset, *, bits: int = BITS, **settings: Any) -> Context:
+        """The context of a run on the processor; `settings` are other fields of `Context`."""
         hashing = self.info.output == "hash"
-        return Context(seed=seed, bits=bits if hashing else None, dim=dim, n_classes=len(dataset.classes))
+        return Context(bits=bits if hashing else None, n_classes=len(dataset.classes), **settings)
 
     def fit(
         self,

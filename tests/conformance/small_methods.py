@@ -65,6 +65,7 @@ class Codes(Ridge):
 
     def fit(self, train, val, context):
         super().fit(train, val, context)
+        context.shared("sizes", lambda: {m: len(items) for m, items in train.items()})
         self.train_codes_ = {m: sign(items.labels.astype(np.float32) @ self.targets_) for m, items in train.items()}
         return self
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 
-from cmrbench.testing.case import Case, CheckFailed
+from cmrbench.method import Shared
+from cmrbench.testing.case import BITS, Case, CheckFailed, NotApplicable
 from cmrbench.testing.check import check
 from cmrbench.testing.compare import all_identical, need_identical
 from cmrbench.testing.data import small_dataset
@@ -81,3 +82,19 @@ def check_instances_independent(case: Case) -> None:
     except Exception as error:
         raise CheckFailed(f"fitting another instance broke this one: {type(error).__name__}: {error}") from error
     need_identical(before, after, "fitting another instance changed this one")
+
+
+@check("hashing: codes are the same whether or not runs of other lengths have left shared work behind")
+def check_shared_work(case: Case) -> None:
+    """`Context.shared` is for what follows from the training items, the seed and the parameters alone."""
+    if case.info.output != "hash":
+        raise NotApplicable("its output has no code length")
+    memo: dict[Hashable, Shared] = {}
+    for bits in (BITS, 12, 24):
+        need_identical(
+            case.fit(case.dataset, bits=bits).outputs(),
+            case.fit(case.dataset, bits=bits, memo=memo).outputs(),
+            f"with the shared work of other code lengths, {bits} bits give other codes than without",
+        )
+    if not memo:
+        raise NotApplicable("it shares no work between code lengths")

@@ -5,6 +5,7 @@ import torch
 from small_methods import Codes, Ridge, info
 
 from broken_methods.register import breaks
+from cmrbench.testing.case import BITS
 
 
 @breaks("same_seed_same_output", "context.rng")
@@ -51,3 +52,14 @@ class ClassState(Ridge):
         ClassState.W_, ClassState.mean_ = self.W_, self.mean_
         del self.W_, self.mean_
         return self
+
+
+@breaks("shared_work", "shared work of other code lengths")
+class SharesWhatDependsOnTheLength(Codes):
+    def fit(self, train, val, context):
+        super().fit(train, val, context)
+        self.flip_ = context.shared("flip", lambda: -1 if context.bits == BITS else 1)
+        return self
+
+    def encode(self, modality, features):
+        return self.flip_ * super().encode(modality, features)
