@@ -93,13 +93,6 @@ class Design:
             out += part.T @ V[rows]
         return out
 
-    def against(self, other: Design) -> np.ndarray:
-        """Phi' Psi (m, m') with the design Psi of another modality of the same items."""
-        out = np.zeros((self.shape[1], other.shape[1]))
-        for rows in row_blocks(len(self)):
-            out += self.block(rows).T @ other.block(rows)
-        return out
-
     def between(self, other: Design) -> np.ndarray:
         """Phi' Psi (m, k) for the design Psi (n, k) of the same items in another modality."""
         out = np.zeros((self.shape[1], other.shape[1]))

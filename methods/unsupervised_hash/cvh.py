@@ -94,7 +94,7 @@ class CVH(HashingMethod):
         """The maps of both modalities and all directions that there are, strongest first."""
         maps = {m: Scaled.fit(z, centre=self.variant == "paper") for m, z in pairs.features.items()}
         X, Y = (Design(z, maps[m]) for m, z in pairs.features.items())
-        Sxx, Syy, Sxy = add_ridge(X.gram, self.ridge), add_ridge(Y.gram, self.ridge), X.against(Y)
+        Sxx, Syy, Sxy = add_ridge(X.gram, self.ridge), add_ridge(Y.gram, self.ridge), X.between(Y)
         if self.variant == "released":
             return maps, uninverted_directions(Sxx, Syy, Sxy)
         return maps, supported(canonical_directions(Sxx, Syy, Sxy, min(Sxy.shape)), self.ridge)

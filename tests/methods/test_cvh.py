@@ -101,7 +101,7 @@ def test_products_of_two_designs_do_not_depend_on_how_they_are_held(rng, monkeyp
     for few in (2**30, 0):
         monkeypatch.setattr("cmrbench_methods.blocks.design.FEW", few)
         X, Y = Design(x, Scaled.fit(x)), Design(y, Scaled.fit(y, centre=False))
-        np.testing.assert_allclose(X.against(Y), expected, atol=1e-8)
+        np.testing.assert_allclose(X.between(Y), expected, atol=1e-8)
 
 
 def test_bad_input_is_refused_or_survived():
