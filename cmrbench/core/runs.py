@@ -76,6 +76,30 @@ class RunSpec:
         return f"{self.method}{size}{sets} on {where}, seed {self.seed}"
 
 
+@dataclass(frozen=True)
+class CodeDiagnostics:
+    """What a gallery's hash codes look like.
+
+    Attributes
+    ----------
+    balance : float
+        Mean over bits of 1 - |mean of the bit|: 1 where every bit is +1 for half of the items, 0 where all are dead.
+    correlation : float
+        Mean absolute Pearson correlation of different bits, constant ones left out; NaN for fewer than two.
+    dead_bits : int
+        Bits that are the same for all items.
+    distinct_codes : int
+    ties_at_50 : float
+        Share of queries for which the items at ranks 50 and 51 are equally far; NaN for galleries of up to 50 items.
+    """
+
+    balance: float
+    correlation: float
+    dead_bits: int
+    distinct_codes: int
+    ties_at_50: float
+
+
 @dataclass(frozen=True, eq=False)
 class Record:
     """One number: a run, a direction, a protocol, a retrieval strategy, a metric, a value.
@@ -83,7 +107,7 @@ class Record:
     `per_query` holds the metric's value for every query (float64, NaN where it is undefined) for the headline
     metric, and is empty for others. `chance` is the metric's expectation under a random ranking.
     `flags` says what a reader must know: ``label-reading`` (the ranking reads the gallery's labels),
-    ``learned-codes``, ``test-selected``, ``span`` (see `SPAN`).
+    ``learned-codes``, ``test-selected``, ``span`` (see `SPAN`). `codes` describes hash codes, with the headline metric.
     """
 
     query_modality: str
@@ -100,6 +124,7 @@ class Record:
     n_gallery: int
     flags: tuple[str, ...] = ()
     per_query: tuple[float, ...] = ()
+    codes: CodeDiagnostics | None = None
 
     @property
     def direction(self) -> str:

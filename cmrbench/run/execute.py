@@ -19,6 +19,7 @@ from cmrbench.core.runs import SPAN, Record
 from cmrbench.core.training import paired, training_items
 from cmrbench.method import Context, Method, MethodInfo
 from cmrbench.metrics import Metric
+from cmrbench.metrics.diagnostics import diagnose
 from cmrbench.metrics.span import span_of
 from cmrbench.retrieval import READS_LABELS, Encoded
 from cmrbench.run.folds import Fold, cut
@@ -252,6 +253,8 @@ class _Runner:
         beside = self._ends(metrics)
         with _clock(self.seconds, "evaluate"):
             result = measure(task, [*metrics, *beside], self.method, folds, self.plan.threads)
+            hamming = strategy == "hamming"
+            codes = diagnose(query.representations, target.representations) if hamming else None
         flags = [
             flag
             for flag, holds in (
@@ -277,6 +280,7 @@ class _Runner:
                 n_gallery=result.n_gallery,
                 flags=(*flags, *more),
                 per_query=tuple(result.per_query[metric].tolist()) if metric == str(metrics[0]) else (),
+                codes=codes if metric == str(metrics[0]) else None,
             )
             for named, more in ((metrics, ()), (beside, (SPAN,)))
             for metric in map(str, named)

@@ -7,16 +7,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import pyarrow as pa
 
-from cmrbench.core.runs import Record, RunResult, RunSpec
+from cmrbench.core.runs import CodeDiagnostics, Record, RunResult, RunSpec
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 
 _TEXTS = pa.map_(pa.string(), pa.string())
+_CODES = pa.struct(
+    [
+        ("balance", pa.float64()),
+        ("correlation", pa.float64()),
+        ("dead_bits", pa.int32()),
+        ("distinct_codes", pa.int64()),
+        ("ties_at_50", pa.float64()),
+    ]
+)
 
 RUN_FIELDS: list[tuple[str, pa.DataType, str]] = [
     ("spec_key", pa.string(), "hash of what was asked; the key of the gate and of comparisons over time"),
@@ -65,6 +74,7 @@ RECORD_FIELDS: list[tuple[str, pa.DataType, str]] = [
     ("n_gallery", pa.int64(), "gallery items"),
     ("flags", pa.list_(pa.string()), "label-reading, learned-codes, test-selected, span"),
     ("per_query", pa.list_(pa.float64()), "value of every query (headline metric only)"),
+    ("codes", _CODES, "what the gallery's hash codes look like (headline metric only)"),
 ]
 
 SCHEMA = pa.schema(
@@ -111,7 +121,12 @@ def to_table(result: RunResult) -> pa.Table:
 
 def _record_row(record: Record) -> dict[str, Any]:
     row = {f.name: getattr(record, f.name) for f in fields(Record)}
-    return row | {"direction": record.direction, "flags": list(record.flags), "per_query": list(record.per_query)}
+    return row | {
+        "direction": record.direction,
+        "flags": list(record.flags),
+        "per_query": list(record.per_query),
+        "codes": None if record.codes is None else asdict(record.codes),
+    }
 
 
 def from_table(table: pa.Table) -> RunResult:
@@ -151,7 +166,8 @@ def from_table(table: pa.Table) -> RunResult:
 
 def _record(row: Mapping[str, Any]) -> Record:
     values = {f.name: row[f.name] for f in fields(Record)}
-    return Record(**values | {"flags": tuple(row["flags"] or ()), "per_query": tuple(row["per_query"] or ())})
+    values |= {"flags": tuple(row["flags"] or ()), "per_query": tuple(row["per_query"] or ())}
+    return Record(**values | {"codes": None if row["codes"] is None else CodeDiagnostics(**row["codes"])})
 
 
 def concat(tables: Iterable[pa.Table]) -> pa.Table:
