@@ -65,6 +65,15 @@ class Fitted:
             return self.method.encode_labels(items.modality, items.labels)
         return self.method.encode(items.modality, items.features)
 
+    def width(self, modality: str) -> int | None:
+        """Columns that the modality's codes must have; None for vectors."""
+        bits = self.context.bits
+        return bits and self.method.code_length(modality, bits)
+
+    def translated(self, outputs: Mapping[str, np.ndarray], modality: str, target: str) -> np.ndarray:
+        """Outputs of a modality as they are compared with those of another."""
+        return self.method.translate(outputs[modality], modality, target)
+
     def outputs(self, split: str = "query") -> dict[str, np.ndarray]:
         """Representations of a split, by modality."""
         return {m: self.represent(items) for m, items in self.dataset.part(split).items()}

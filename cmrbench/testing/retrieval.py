@@ -26,10 +26,13 @@ def gains(fitted: Fitted) -> dict[str, float]:
     query, gallery = fitted.dataset.part("query"), fitted.dataset.part("gallery")
     result = {}
     for a, b in permutations(fitted.dataset.modalities, 2):
-        source = Encoded(a, fitted.represent(query[a]), query[a].labels)
+        asked = {a: fitted.represent(query[a])}
         target = Encoded(b, fitted.represent(gallery[b]), gallery[b].labels)
         train = None
-        if strategy in READS_LABELS:
+        if strategy not in READS_LABELS:
+            source = Encoded(a, fitted.translated(asked, a, b), query[a].labels)
+        else:
+            source = Encoded(a, asked[a], query[a].labels)
             train = Encoded(a, fitted.represent(fitted.train[a]), fitted.train[a].labels)
         scores = rank(strategy, source, target, train, fitted.method, **options)
         query_labels, gallery_labels = labels_of(query[a]), labels_of(gallery[b])

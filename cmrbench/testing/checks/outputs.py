@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 
 from cmrbench.core.errors import CmrbenchError
 from cmrbench.core.outputs import dtype_problem, output_problem, shape_problem, value_problem
+from cmrbench.method import Method
 from cmrbench.testing.case import BITS, Case, CheckFailed, Fitted, NotApplicable
 from cmrbench.testing.check import check
+from cmrbench.testing.compare import need_close
 from cmrbench.testing.data import take
 
 CODE_LENGTHS = (BITS, 12, 24)
@@ -30,21 +32,27 @@ def need_valid(fitted: Fitted, split: str = "query") -> dict[str, np.ndarray]:
     outputs = fitted.outputs(split)
     for modality, array in outputs.items():
         rows = len(fitted.dataset.part(split)[modality])
-        _need(modality, output_problem(array, fitted.method.info.output, rows, fitted.context.bits))
+        _need(modality, output_problem(array, fitted.method.info.output, rows, fitted.width(modality)))
     need_common_width(fitted, outputs)
     return outputs
 
 
 def need_common_width(fitted: Fitted, outputs: dict[str, np.ndarray]) -> None:
-    """Fail unless modalities that are compared with each other have equally wide representations."""
-    widths = {modality: array.shape[1] for modality, array in outputs.items()}
-    if len(set(widths.values())) > 1 and not ACROSS.isdisjoint(fitted.method.info.retrieval):
-        raise CheckFailed(f"modalities have representations of different widths: {widths}")
+    """Fail unless representations that are compared with each other are equally wide, once queries are translated."""
+    if ACROSS.isdisjoint(fitted.method.info.retrieval):
+        return
+    for a, b in permutations(outputs, 2):
+        asked, wanted = fitted.translated(outputs, a, b).shape, outputs[b].shape
+        if asked[1:] != wanted[1:]:
+            raise CheckFailed(
+                f"modalities that are compared have representations of different widths: {a} queries of shape {asked} "
+                f"meet {b} items of shape {wanted}"
+            )
 
 
 def need_shape(fitted: Fitted, modality: str, array: object, rows: int) -> None:
-    """Fail unless `array` is a numpy array of `rows` rows, and as many columns as bits were asked for."""
-    _need(modality, shape_problem(array, rows, fitted.context.bits))
+    """Fail unless `array` is a numpy array of `rows` rows, and as many columns as the modality's codes have bits."""
+    _need(modality, shape_problem(array, rows, fitted.width(modality)))
 
 
 def need_dtype(fitted: Fitted, modality: str, array: np.ndarray) -> None:
@@ -62,9 +70,9 @@ def _need(modality: str, problem: str | None, call: str = "encode") -> None:
         raise CheckFailed(f"{call}({modality!r}) returned {problem}")
 
 
-@check("encode returns one row per item, as wide for every modality where rankings compare them")
+@check("encode returns one row per item, as wide for every modality (after translate) where rankings compare them")
 def check_output_shape(case: Case) -> None:
-    """Vectors (n, k); codes (n, bits)."""
+    """Vectors (n, k); codes (n, bits), or as many bits as the method's `code_length` says."""
     fitted = case.fitted
     outputs = fitted.outputs()
     for modality, array in outputs.items():
@@ -149,8 +157,26 @@ def check_learned_codes(case: Case) -> None:
     if all(array is None for array in learned.values()):
         raise NotApplicable("it learns no codes for the training items themselves")
     for modality, array in learned.items():
-        problem = output_problem(array, case.info.output, len(fitted.train[modality]), fitted.context.bits)
+        problem = output_problem(array, case.info.output, len(fitted.train[modality]), fitted.width(modality))
         _need(modality, problem, "encode_train")
+
+
+@check("translate, where there is one, gives valid queries for every other modality, item by item")
+def check_translate(case: Case) -> None:
+    """What it returns is compared with the other modality's representations, and keeps the same contract."""
+    if case.method_class.translate is Method.translate:
+        raise NotApplicable("it compares representations of two modalities as they are")
+    fitted = case.fitted
+    outputs = fitted.outputs()
+    for a, b in permutations(outputs, 2):
+        given, call = outputs[a].copy(), f"translate from {a} to {b}"
+        full = fitted.translated(outputs, a, b)
+        problem = output_problem(full, case.info.output, len(given), fitted.width(b))
+        if problem is not None:
+            raise CheckFailed(f"{call} returned {problem}")
+        if not np.array_equal(outputs[a], given):
+            raise CheckFailed(f"{call} changed the queries that it was handed")
+        need_close(full[3:10], fitted.method.translate(given[3:10], a, b), f"{call} of some queries differs")
 
 
 @check("a similarity of its own (score) is a finite matrix that does not depend on the block of queries")
@@ -162,11 +188,12 @@ def check_own_score(case: Case) -> None:
     score = getattr(fitted.method, "score")  # noqa: B009 - the base class has none
     query, gallery = fitted.outputs("query"), fitted.outputs("gallery")
     a, b = list(query)[:2]
-    full = np.asarray(score(query[a], gallery[b], a, b))
+    asked = fitted.translated(query, a, b)
+    full = np.asarray(score(asked, gallery[b], a, b))
     if full.shape != (len(query[a]), len(gallery[b])) or not np.isfinite(full).all():
         raise CheckFailed(
             f"score returned shape {full.shape}, expected {(len(query[a]), len(gallery[b]))} of finite values"
         )
-    block = np.asarray(score(query[a][3:10], gallery[b], a, b))
+    block = np.asarray(score(asked[3:10], gallery[b], a, b))
     if block.shape != full[3:10].shape or not np.allclose(block, full[3:10], rtol=1e-4, atol=1e-5):
         raise CheckFailed("score of a block of queries is not that block of the scores of all queries")

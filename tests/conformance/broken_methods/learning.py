@@ -1,7 +1,7 @@
 """Methods that do not learn, in one direction or in both."""
 
 import numpy as np
-from small_methods import Ridge, Selecting
+from small_methods import Bridged, Ridge, Selecting
 
 from broken_methods.register import breaks
 
@@ -14,6 +14,14 @@ class Unrelated(Ridge):
         super().fit(train, val, context)
         self.W_ = {m: context.rng(m).standard_normal(W.shape).astype(np.float32) for m, W in self.W_.items()}
         return self
+
+
+@breaks("beats_random", "image->text")
+class TranslatesToTheOpposite(Bridged):
+    """Its codes are good, and its translation from images turns them round."""
+
+    def translate(self, codes, modality, target):
+        return super().translate(codes, modality, target) * np.int8(-1 if modality == "image" else 1)
 
 
 @breaks("beats_random", "text->image")

@@ -1,7 +1,7 @@
 """Methods whose representations are not what rankings can use."""
 
 import numpy as np
-from small_methods import Codes, Ridge, Selecting
+from small_methods import Bridged, Codes, Ridge, Selecting, sign
 
 from broken_methods.register import breaks
 
@@ -28,6 +28,18 @@ class ReturnsList(Ridge):
 class Uneven(Ridge):
     def encode(self, modality, features):
         return super().encode(modality, features)[:, : 10 if modality == "image" else 20]
+
+
+@breaks("output_shape", "different widths: image queries of shape (48, 16) meet text items of shape (48, 20)")
+class Untranslated(Bridged):
+    def translate(self, codes, modality, target):
+        return codes
+
+
+@breaks("output_shape", "expected (48, 20)")
+class OtherLengthThanItSays(Bridged):
+    def encode(self, modality, features):
+        return super().encode(modality, features)[:, :16]
 
 
 @breaks("output_shape", "expected (48, 16)")
@@ -130,6 +142,37 @@ class FewerLearnedCodes(Codes):
 class ZerosLearned(Codes):
     def encode_train(self, modality):
         return super().encode_train(modality) * np.int8(0)
+
+
+@breaks("learned_codes", "expected (129, 20)")
+class LearnsOneLength(Bridged):
+    def fit(self, train, val, context):
+        self.sizes_ = {m: len(items) for m, items in train.items()}
+        return super().fit(train, val, context)
+
+    def encode_train(self, modality):
+        return np.ones((self.sizes_[modality], 16), np.int8)
+
+
+@breaks("translate", "translate from image to text returned dtype float32")
+class TranslatesToVectors(Bridged):
+    def translate(self, codes, modality, target):
+        return super().translate(codes, modality, target).astype(np.float32)
+
+
+@breaks("translate", "changed the queries")
+class TranslatesInPlace(Bridged):
+    def translate(self, codes, modality, target):
+        translated = super().translate(codes, modality, target)
+        codes *= np.int8(-1)
+        return translated
+
+
+@breaks("translate", "of some queries differs")
+class TranslatesByTheMedian(Bridged):
+    def translate(self, codes, modality, target):
+        values = codes @ self.spaces_[modality].T @ self.spaces_[target]
+        return sign(values - np.median(values, axis=0))
 
 
 @breaks("own_score", "expected (48, 72)")
