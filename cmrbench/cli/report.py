@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,12 @@ def report_command(
         "--span",
         help="Behind each number of hash codes, what it would be under the worst and the best order of tied items.",
     ),
+    table: str | None = typer.Option(
+        None,
+        "--table",
+        help="A table of hashing methods: VII (unsupervised, mAP@50), VIII (supervised, mAP@500), IX (seconds), "
+        "codes (balance, correlation, ties).",
+    ),
     output: Path | None = typer.Option(None, "--output", "-o", help="Write to this file."),
     as_json: bool = typer.Option(False, "--json", help="The same as --format json."),
 ) -> None:
@@ -49,11 +56,18 @@ def report_command(
         raise UsageError("--metric and --all-metrics exclude each other: give one of them")
     if format is not None and format not in _FORMATS:
         raise UnknownNameError("format", format, _FORMATS)
-    from cmrbench.report import leaderboards, render
+    if table is not None and (metric is not None or all_metrics or span):
+        raise UsageError(f"--table {table} has its own metric: leave out --metric, --all-metrics and --span")
+    from cmrbench.report import TABLE_COLUMNS, leaderboards, named_table, render
 
-    table = read_results(results)
+    found = read_results(results, TABLE_COLUMNS if table else None)
     wanted = [name for given in dataset for name in names(given, "--dataset")]
-    boards = leaderboards(table, wanted, metric_name(metric) if metric else None, all_metrics, spans=span)
+    if table is not None:
+        boards = named_table(found, table, wanted)
+        if not boards:
+            raise CmrbenchError(f"{results} holds no results of hashing methods for table {table}")
+    else:
+        boards = leaderboards(found, wanted, metric_name(metric) if metric else None, all_metrics, spans=span)
     if format is None and not as_json and output is None and sys.stdout.isatty():
         from cmrbench.report.terminal import print_boards
 
@@ -62,8 +76,8 @@ def report_command(
     write_output(render(boards, "json" if as_json else format or "md"), output)
 
 
-def read_results(results: Path) -> pa.Table:
-    """The columns of the store that a leaderboard needs.
+def read_results(results: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The columns of the store that a leaderboard needs, or those that are named.
 
     Raises
     ------
@@ -73,7 +87,7 @@ def read_results(results: Path) -> pa.Table:
     from cmrbench.report import COLUMNS
     from cmrbench.store.store import Store
 
-    table = Store(results).table(columns=list(COLUMNS))
+    table = Store(results).table(columns=list(columns or COLUMNS))
     if not table.num_rows:
         raise CmrbenchError(f"{results} holds no results yet: make some with `cmrbench run --results {results}`")
     return table

@@ -110,7 +110,7 @@ def run_command(
         except KeyboardInterrupt:
             listener.interrupted()
             raise typer.Exit(130) from None
-    raise typer.Exit(_conclude(plan, store, listener.unstored))
+    raise typer.Exit(_conclude(plan, store, listener.unstored, _table_of(suite, config)))
 
 
 class _Asked:
@@ -137,6 +137,15 @@ def _suite_requests(
     chosen = find_suite(suite) if suite is not None else read_config(config or Path())
     chosen = narrowed(chosen, asked.methods, asked.datasets, asked.bits, asked.seeds)
     return [entry.request(device, threads) for entry in chosen.entries]
+
+
+def _table_of(suite: str | None, config: Path | None) -> str:
+    """The named table that a suite's results are shown as; empty for leaderboards."""
+    from cmrbench.run.suites import find_suite, read_config
+
+    if suite is not None:
+        return find_suite(suite).table
+    return read_config(config).table if config is not None else ""
 
 
 def _request(
@@ -195,14 +204,14 @@ def _print_plan(plan: Plan) -> None:
     console().print(shown)
 
 
-def _conclude(plan: Plan, store: Any, unstored: Sequence[str]) -> int:
+def _conclude(plan: Plan, store: Any, unstored: Sequence[str], name: str) -> int:
     """Print the leaderboards and what is missing; the exit code."""
     from cmrbench.report import print_leaderboards
     from cmrbench.run.api import rows_of
 
     out = console(least=0)
     table = rows_of(store, plan.runs)
-    print_leaderboards(out, table)
+    print_leaderboards(out, table, name)
     status = dict(zip(table.column("run_key").to_pylist(), table.column("status").to_pylist(), strict=True))
     failed = [r for r in plan.runs if not is_settled(status.get(r.run_key))]
     declined = sum(s == "declined" for s in status.values())

@@ -3,6 +3,17 @@
 from cmrbench.report.build import COLUMNS, leaderboards
 from cmrbench.report.model import Leaderboard
 from cmrbench.report.render import FORMATS, render
+from cmrbench.report.survey import TABLE_COLUMNS, TABLES, named_table
 from cmrbench.report.terminal import print_leaderboards
 
-__all__ = ["COLUMNS", "FORMATS", "Leaderboard", "leaderboards", "print_leaderboards", "render"]
+__all__ = [
+    "COLUMNS",
+    "FORMATS",
+    "TABLES",
+    "TABLE_COLUMNS",
+    "Leaderboard",
+    "leaderboards",
+    "named_table",
+    "print_leaderboards",
+    "render",
+]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from itertools import groupby
 
-from cmrbench.report.model import LEGEND, Cell, Column, Leaderboard, Row, superscript
+from cmrbench.report.model import LEGEND, Cell, Leaderboard, Row, superscript
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #1a1a1a; }
@@ -48,18 +48,18 @@ def document(leaderboards: Sequence[Leaderboard]) -> str:
 
 
 def _section(board: Leaderboard) -> str:
-    width = 3 + len(board.columns) + 2
+    width = 3 + len(board.columns) + 2 * board.costs
     body = []
     for group in board.groups:
         body.append(f'<tr class="group"><th colspan="{width}">{escape(group.title)}</th></tr>')
-        body += [_row(row) for row in group.rows]
+        body += [_row(row, board.costs) for row in group.rows]
     facts = " · ".join(f"{escape(name)}: {escape(value)}" for name, value in board.facts)
     notes = "\n".join(f"<li>{escape(superscript(n.mark))} {escape(n.text)}</li>" for n in board.notes)
     return "\n".join(
         [
             f"<section>\n<h2>{escape(board.title)}</h2>",
             f'<p class="facts">{facts}</p>',
-            f'<div class="wide"><table>\n<thead>\n{_head(board.columns)}\n</thead>\n<tbody>',
+            f'<div class="wide"><table>\n<thead>\n{_head(board)}\n</thead>\n<tbody>',
             *body,
             "</tbody>\n</table></div>",
             f'<p class="notes">{escape(LEGEND)} Best <b>bold</b>, second <span class="second">underlined</span>.</p>',
@@ -69,24 +69,27 @@ def _section(board: Leaderboard) -> str:
     )
 
 
-def _head(columns: Sequence[Column]) -> str:
+def _head(board: Leaderboard) -> str:
+    columns = board.columns
     sized = any(c.size for c in columns)
     deep = ' rowspan="2"' if sized else ""
     tasks = [(task, len(list(same))) for task, same in groupby(c.task for c in columns)]
     first = [f'<th class="text"{deep}>{name}</th>' for name in ("Method", "Category", "Source")]
     first += [f'<th colspan="{n}">{escape(task)}</th>' for task, n in tasks]
-    first += [f"<th{deep}>Fit (s)</th>", f"<th{deep}>Peak (MiB)</th>"]
+    if board.costs:
+        first += [f"<th{deep}>Fit (s)</th>", f"<th{deep}>Peak (MiB)</th>"]
     lines = [f"<tr>{''.join(first)}</tr>"]
     if sized:
         lines.append(f"<tr>{''.join(f'<th>{escape(c.size)}</th>' for c in columns)}</tr>")
     return "\n".join(lines)
 
 
-def _row(row: Row) -> str:
+def _row(row: Row, costs: bool) -> str:
     texts = (" ".join([row.title, *row.marks]), row.group, row.source)
     cells = [f'<td class="text">{escape(text)}</td>' for text in texts]
     cells += [f"<td>{_cell(cell)}</td>" for cell in row.cells]
-    cells += [f"<td>{row.fit}</td>", f"<td>{row.peak}</td>"]
+    if costs:
+        cells += [f"<td>{row.fit}</td>", f"<td>{row.peak}</td>"]
     return f"<tr>{''.join(cells)}</tr>"
 
 

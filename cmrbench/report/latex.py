@@ -48,38 +48,39 @@ def escape(text: str) -> str:
 
 def _table(board: Leaderboard) -> str:
     n = len(board.columns)
+    costs = _COSTS if board.costs else ()
     facts = "; ".join(f"{name}: {value}" for name, value in board.facts)
     lines = [
         r"\begin{table*}[t]",
         r"\centering\small",
         f"\\caption{{{escape(board.title)}. {escape(facts)}.}}",
-        f"\\begin{{tabular}}{{lll{'r' * n}rr}}",
+        f"\\begin{{tabular}}{{lll{'r' * n}{'r' * len(costs)}}}",
         r"\toprule",
-        *_head(board.columns),
+        *_head(board.columns, costs),
         r"\midrule",
     ]
     for i, group in enumerate(board.groups):
         if i:
             lines.append(r"\midrule")
-        lines.append(f"\\multicolumn{{{n + 5}}}{{l}}{{\\textit{{{escape(group.title)}}}}} \\\\")
-        lines += [_row(row) for row in group.rows]
+        lines.append(f"\\multicolumn{{{n + 3 + len(costs)}}}{{l}}{{\\textit{{{escape(group.title)}}}}} \\\\")
+        lines += [_row(row, bool(costs)) for row in group.rows]
     lines += [r"\bottomrule", r"\end{tabular}", "", r"\smallskip\raggedright\footnotesize"]
     lines.append(escape(LEGEND) + r" Best \textbf{bold}, second \underline{underlined}.")
     lines += [_note(note) for note in board.notes]
     return "\n".join([*lines, r"\end{table*}", ""])
 
 
-def _head(columns: Sequence[Column]) -> list[str]:
+def _head(columns: Sequence[Column], costs: Sequence[str]) -> list[str]:
     if not any(c.size for c in columns):
-        return [" & ".join(["Method", "Category", "Source", *(escape(c.task) for c in columns), *_COSTS]) + r" \\"]
+        return [" & ".join(["Method", "Category", "Source", *(escape(c.task) for c in columns), *costs]) + r" \\"]
     cells, rules, start = ["", "", ""], [], 4
     for task, same in groupby(c.task for c in columns):
         width = len(list(same))
         cells.append(f"\\multicolumn{{{width}}}{{c}}{{{escape(task)}}}")
         rules.append(f"\\cmidrule(lr){{{start}-{start + width - 1}}}")
         start += width
-    sizes = ["Method", "Category", "Source", *(escape(c.size) for c in columns), *_COSTS]
-    return [" & ".join([*cells, "", ""]) + r" \\", " ".join(rules), " & ".join(sizes) + r" \\"]
+    sizes = ["Method", "Category", "Source", *(escape(c.size) for c in columns), *costs]
+    return [" & ".join([*cells, *("" for _ in costs)]) + r" \\", " ".join(rules), " & ".join(sizes) + r" \\"]
 
 
 _COSTS = ("Fit (s)", "Peak (MiB)")
@@ -90,9 +91,10 @@ def _note(note: Note) -> str:
     return f"\\\\ {mark} {escape(note.text)}"
 
 
-def _row(row: Row) -> str:
+def _row(row: Row, costs: bool) -> str:
     texts = (" ".join([row.title, *row.marks]), row.group, row.source)
-    return " & ".join([*map(escape, texts), *map(_cell, row.cells), escape(row.fit), escape(row.peak)]) + r" \\"
+    ends = (row.fit, row.peak) if costs else ()
+    return " & ".join([*map(escape, texts), *map(_cell, row.cells), *map(escape, ends)]) + r" \\"
 
 
 def _cell(cell: Cell) -> str:

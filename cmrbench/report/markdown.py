@@ -23,13 +23,14 @@ def escape(text: str) -> str:
 
 def _section(board: Leaderboard) -> str:
     head = ["Method", "Category", "Source"]
-    head += [escape(f"{c.task} {c.size}".strip()) for c in board.columns] + ["Fit (s)", "Peak (MiB)"]
+    head += [escape(f"{c.task} {c.size}".strip()) for c in board.columns]
+    head += ["Fit (s)", "Peak (MiB)"] if board.costs else []
     rule = [":--"] * 3 + ["--:"] * (len(head) - 3)
     lines = [f"### {escape(board.title)}", "", " · ".join(f"{escape(k)}: {escape(v)}" for k, v in board.facts), ""]
     lines += [_line(head), _line(rule)]
     for group in board.groups:
         lines.append(_line([f"*{escape(group.title)}*"] + [""] * (len(head) - 1)))
-        lines += [_line(_row(row)) for row in group.rows]
+        lines += [_line(_row(row, board.costs)) for row in group.rows]
     lines += ["", f"{LEGEND} Best **bold**, second <u>underlined</u>."]
     if board.notes:
         lines += ["", *(f"- {escape(superscript(note.mark))} {escape(note.text)}" for note in board.notes)]
@@ -40,9 +41,10 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _row(row: Row) -> list[str]:
+def _row(row: Row, costs: bool) -> list[str]:
     name = " ".join([escape(row.title), *row.marks])
-    return [name, escape(row.group), escape(row.source), *map(_cell, row.cells), row.fit, row.peak]
+    ends = (row.fit, row.peak) if costs else ()
+    return [name, escape(row.group), escape(row.source), *map(_cell, row.cells), *ends]
 
 
 def _cell(cell: Cell) -> str:

@@ -194,6 +194,8 @@ class Leaderboard:
     columns: tuple[Column, ...]
     groups: tuple[Group, ...]
     notes: tuple[Note, ...]
+    costs: bool = True
+    """Whether fit seconds and peak memory of every row are shown at the end of it."""
 
     @property
     def rows(self) -> Iterator[Row]:

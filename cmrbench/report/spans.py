@@ -15,6 +15,9 @@ MISSING_NOTE = (
 )
 _SHOWN = "(pessimistic..optimistic), the number with the relevant items last and first among those of equal score"
 
+SECONDS = "seconds"
+"""In place of a metric's name: values are wall times."""
+
 RowDict = dict[str, Any]
 
 
@@ -27,7 +30,9 @@ def parsed(metric: str) -> Metric | None:
 
 
 def smaller_is_better(metric: str) -> bool:
-    """Whether the values of a metric are ranks."""
+    """Whether the values of a metric are ranks, or times."""
+    if metric == SECONDS:
+        return True
     found = parsed(metric)
     return found is not None and found.is_rank
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cmrbench.report.build import leaderboards
 from cmrbench.report.model import LEGEND, Cell, Leaderboard, superscript
+from cmrbench.report.survey import named_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,9 +24,9 @@ _NAME_WIDTH = 30
 _PADDING = 3  # one on either side of a cell, one between columns
 
 
-def print_leaderboards(console: Console, table: pa.Table) -> None:
-    """Print the headline leaderboards of a results table (schema of `cmrbench.store.schema`)."""
-    print_boards(console, leaderboards(table))
+def print_leaderboards(console: Console, table: pa.Table, name: str = "") -> None:
+    """Print the headline leaderboards of a results table (schema of `cmrbench.store.schema`), or the named table."""
+    print_boards(console, named_table(table, name) if name else leaderboards(table))
 
 
 def document(leaderboards: Sequence[Leaderboard]) -> str:
@@ -65,11 +66,11 @@ def _panels(board: Leaderboard, width: int, styled: bool) -> list[Table]:
     names = [" ".join([row.title, *row.marks]) for row in board.rows] + [group.title for group in board.groups]
     room = max(width - min(_NAME_WIDTH, max(map(cell_len, names))) - _PADDING, 1)
     numbers = len(board.columns)
-    costs = [numbers, numbers + 1]
+    costs = [numbers, numbers + 1] if board.costs else []
     tasks = [list(same) for _, same in groupby(range(numbers), key=lambda i: board.columns[i].task)]
     blocks = [[i] for i in range(numbers)] if any(columns.room(task) > room for task in tasks) else tasks
     panels: list[list[list[int]]] = [[]]
-    for block in [*blocks, costs]:
+    for block in [*blocks, *([costs] if costs else [])]:
         if panels[-1] and columns.room([*chain(*panels[-1]), *block]) > room:
             # The costs do not stand alone if the last numbers can go with them.
             last = panels[-1][-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -45,11 +45,12 @@ class Entry(BaseModel):
 
 
 class Suite(BaseModel):
-    """A title and a list of grids."""
+    """A title, a list of grids, and the named table that shows their results (empty: leaderboards)."""
 
     model_config = ConfigDict(extra="forbid")
 
     title: str = ""
+    table: Literal["", "VII", "VIII", "IX", "codes"] = ""
     entries: list[Entry] = Field(min_length=1)
 
 

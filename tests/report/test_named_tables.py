@@ -1,0 +1,107 @@
+"""Tables by name: which methods and metric the survey's VII and VIII hold, times of IX, diagnostics of codes."""
+
+import math
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+from report_tables import IT, TI, record, run
+from report_tables import table as results
+
+from cmrbench.core.errors import CmrbenchError, UnknownNameError
+from cmrbench.core.runs import CodeDiagnostics
+from cmrbench.report import FORMATS, TABLES, named_table, render
+
+LOOKS = CodeDiagnostics(balance=0.9, correlation=0.1, dead_bits=2, distinct_codes=55, ties_at_50=0.75)
+FOUND = {"cvh": "unsupervised_hash", "batch": "supervised_hash", "random_hash": "baseline"}
+
+
+def made(method, bits, seed=0, scale=1.0, **changes):
+    info = {"title": method.upper(), "category": FOUND[method], "output": "hash"}
+    records = [
+        record(direction, value, metric=metric, retrieval="hamming", codes=LOOKS if metric == "mAP@all" else None)
+        for metric, value in (("mAP@all", 0.5), ("mAP@50", 0.25), ("mAP@500", 0.125))
+        for direction in (IT, TI)
+    ]
+    rows = run(method, records, seed=seed, info=info, spec={"bits": bits}, fit_s=bits * scale, **changes)
+    for name, seconds in (("encode_s", 3.0), ("evaluate_s", 4.0)):
+        column = pa.array([seconds] * rows.num_rows)
+        rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), column)
+    return rows
+
+
+@pytest.fixture
+def table():
+    return results(*(made(m, bits) for m in FOUND for bits in (16, 32)), made("batch", 32, seed=1, scale=2.0))
+
+
+def rows(board):
+    return {row.method: row for row in board.rows}
+
+
+@pytest.mark.parametrize(("name", "method", "value"), [("VII", "cvh", 0.25), ("VIII", "batch", 0.125)])
+def test_seven_and_eight_hold_their_category_metric_and_baselines(table, name, method, value):
+    (board,) = named_table(table, name)
+    assert set(rows(board)) == {"", "random_hash", method}  # the empty name is chance
+    assert {cell.mean for cell in rows(board)[method].cells} == {value}
+
+
+def test_nine_shows_seconds_at_the_longest_code_and_the_smallest_as_best(table):
+    (board,) = named_table(table, "IX")
+    assert [column.bits for column in board.columns] == [32, 32, 32]
+    assert [cell.mean for cell in rows(board)["batch"].cells] == [48.0, 3.0, 4.0]
+    assert [cell.mean for cell in rows(board)["cvh"].cells] == [32.0, 3.0, 4.0]
+    assert rows(board)["cvh"].cells[0].rank == "best"
+    assert "" not in rows(board), "chance takes no time"
+
+
+def test_a_run_that_failed_is_a_row_of_the_times(table):
+    failed = run(
+        "cvh",
+        status="oom",
+        info={"title": "CVH", "category": "unsupervised_hash", "output": "hash"},
+        spec={"bits": 32},
+        seed=5,
+    )
+    (board,) = named_table(results(failed, made("batch", 32)), "IX")
+    assert {cell.word for cell in rows(board)["cvh"].cells} == {"oom"}
+
+
+def test_codes_are_described_for_every_length(table):
+    boards = named_table(table, "codes")
+    assert [board.columns[0].bits for board in boards] == [16, 32]
+    cells = [cell.mean for cell in rows(boards[0])["cvh"].cells]
+    assert cells == [0.9, 0.9, 0.1, 0.1, 2, 2, 55, 55, 0.75, 0.75]
+    assert not any(cell.rank for board in boards for row in board.rows for cell in row.cells)
+
+
+def test_what_is_undefined_is_not_a_number():
+    looks = replace(LOOKS, ties_at_50=math.nan)
+    (board,) = named_table(
+        results(
+            run(
+                "batch",
+                [record(IT, 0.5, codes=looks)],
+                spec={"bits": 8},
+                info={"title": "B", "category": "supervised_hash", "output": "hash"},
+            )
+        ),
+        "codes",
+    )
+    assert rows(board)["batch"].cells[-1].word == "NaN"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("name", ["IX", "codes"])
+def test_every_format_prints_them_without_costs(table, name, format):
+    text = render(named_table(table, name), format)
+    assert "CVH" in text
+    assert "Peak (MiB)" not in text
+
+
+def test_unknown_names_are_told(table):
+    with pytest.raises(UnknownNameError, match=r"VIII"):
+        named_table(table, "VIIII")
+    for name in TABLES:
+        with pytest.raises(CmrbenchError, match="dataset"):
+            named_table(table, name, ["nowhere"])
