@@ -10,9 +10,10 @@ import numpy as np
 
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, Method, paired_rows
+from cmrbench_methods.blocks.encoding import LinearSigns
 from cmrbench_methods.blocks.labels import labels_of
 from cmrbench_methods.blocks.linear import product, row_blocks, sign_codes
-from cmrbench_methods.blocks.maps import FeatureMap
+from cmrbench_methods.blocks.maps import FeatureMap, Scaled
 
 if TYPE_CHECKING:
     from cmrbench.core.items import Items
@@ -121,6 +122,15 @@ def check_labels(labels: np.ndarray, name: str, context: Context) -> None:
         context.logger.warning("%s: all training items have the same labels, so there is nothing to tell apart", name)
 
 
+def check_codes(codes: np.ndarray, name: str) -> None:
+    """Raise an error if learned codes (n, bits) are one code for all items, which no query can tell apart."""
+    if (codes == codes[0]).all():
+        raise MethodError(
+            f"{name} learned one and the same code for all {len(codes)} training items: "
+            "their labels, and what else it learns from, tell nothing apart"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class HashFunction:
     """sgn(phi(z) W - t): a feature map, weights (m, bits) and thresholds (bits,); zero counts as +1."""
@@ -136,9 +146,22 @@ class HashFunction:
             out[rows] = product(self.map(features[rows]), self.weights) - self.threshold
         return out
 
+    def signs(self, features: np.ndarray) -> np.ndarray:
+        """Whether phi(z) W - t is at least 0: bool, (n, bits)."""
+        if isinstance(self.map, Scaled) and not self.map.unit and features.dtype == np.float32:
+            return LinearSigns.of(self.map.mean, self.weights, self.threshold)(features)
+        return self.values(features) >= 0
+
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Codes of features (n, d): int8, (n, bits)."""
-        return sign_codes(self.values(features))
+        codes = self.signs(features).view(np.int8)
+        codes *= 2
+        codes -= 1
+        return codes
+
+    def packed(self, features: np.ndarray) -> np.ndarray:
+        """Codes of features (n, d), a bit each: uint8, (n, ceil(bits / 8)), as `numpy.packbits` makes them."""
+        return np.packbits(self.signs(features), axis=1)
 
 
 class HashingMethod(Method):
@@ -163,6 +186,12 @@ class HashingMethod(Method):
         self.check_fitted("functions_")
         self.check_features(modality, features, self.dims_)
         return self.functions_[modality](features)
+
+    def encode_packed(self, modality: str, features: np.ndarray) -> np.ndarray:
+        """The codes of `encode`, a bit each: uint8, (n, ceil(bits / 8)), as `numpy.packbits` makes them."""
+        self.check_fitted("functions_")
+        self.check_features(modality, features, self.dims_)
+        return self.functions_[modality].packed(features)
 
     def encode_train(self, modality: str) -> np.ndarray | None:
         """Codes that `fit` learned for the training items: int8, (n_train, bits); None if it learned none."""
