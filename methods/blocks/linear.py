@@ -97,6 +97,28 @@ def ridge(A: np.ndarray, B: np.ndarray, penalty: float) -> np.ndarray:
     return np.asarray(solve(gram, A.T @ B, assume_a="pos"))
 
 
+def solve_positive(A: np.ndarray, right: np.ndarray, penalty: float = 0.0) -> np.ndarray:
+    """(A + penalty I)^-1 right for a symmetric, positive semidefinite A (m, m) and right (m, k).
+
+    By Cholesky; where A is singular to rounding, the solution of least norm, from its eigenvectors.
+    """
+    from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
+
+    A = A.copy()
+    A[np.diag_indices_from(A)] += penalty
+    try:
+        factor = cho_factor(A, lower=True)
+        pivots = np.diag(factor[0])
+        if pivots.min() > 1e-7 * pivots.max():
+            return np.asarray(cho_solve(factor, right))
+    except LinAlgError:
+        pass
+    values, vectors = eigh(A)
+    kept = values > max(values[-1], 0.0) * len(A) * np.finfo(np.float64).eps
+    vectors = vectors[:, kept]
+    return np.asarray((vectors / values[kept]) @ (vectors.T @ right))
+
+
 def signs(values: np.ndarray) -> np.ndarray:
     """float64 signs in {-1, +1}; zero counts as +1."""
     return np.where(values >= 0, 1.0, -1.0)
