@@ -14,6 +14,9 @@ from cmrbench_methods.blocks.maps import AnchorRule, FeatureMap, Scaled
 FEW = 64 * 2**20
 """Bytes up to which a design is held in float64; larger ones are held in float32 and read in blocks."""
 
+MAPPED = 1024
+"""Rows that are mapped at a time where none are held: few enough to stay near the processor until they are used."""
+
 
 class Design:
     """Phi (n, m): a feature map of the training items, and the products that methods take with it.
@@ -66,7 +69,7 @@ class Design:
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """All rows in order, a slice and its float64 rows at a time; the rows are valid until the next."""
         if not self._ready or self._rows.dtype == np.float64:
-            for rows in row_blocks(len(self)):
+            for rows in row_blocks(len(self), ROWS if self._ready else MAPPED):
                 yield rows, self.block(rows)
             return
         held = np.empty((min(len(self), ROWS), self.shape[1]))  # asking for new memory takes longer than filling it
