@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from cmrbench_methods.blocks.linear import row_blocks
+
 
 def coordinate_descent(
     B: np.ndarray, Q: np.ndarray, G: np.ndarray, sweeps: int, order: Callable[[], Iterable[int]] | None = None
@@ -24,23 +26,31 @@ def coordinate_descent(
     G : ndarray
         Symmetric (K, K); its diagonal has no effect.
     sweeps : int
-        Most passes over the bits; it ends earlier when none changes.
+        Most passes over the bits; it ends earlier when none changes. Items that a pass over all bits leaves as they
+        are take no part in later ones.
     order : callable, optional
         Asked before every pass which bits to visit, and in which order; by default all of them, in their order.
     """
-    B = np.asfortranarray(B, dtype=np.float64)
+    B = np.array(B, dtype=np.float64, order="C")
+    G = G - np.diag(np.diag(G))
+    moving = np.arange(len(B))
     for _ in range(sweeps):
-        changed = False
-        for k in order() if order else range(B.shape[1]):
-            coupling = G[:, k].copy()
-            coupling[k] = 0.0
-            argument = Q[:, k] - B @ coupling
-            bit = np.where(argument == 0, B[:, k], np.where(argument > 0, 1.0, -1.0))
-            if (bit != B[:, k]).any():
-                B[:, k], changed = bit, True
-        if not changed:
+        bits = list(order()) if order else range(B.shape[1])
+        changed = np.zeros(len(moving), dtype=bool)
+        for rows in row_blocks(len(moving), 2048):  # few enough for the cache to hold them while all bits pass
+            items = moving[rows]
+            before, wanted = B[items], Q[items]
+            after = np.asfortranarray(before)
+            for k in bits:
+                argument = wanted[:, k] - after @ G[:, k]
+                after[:, k] = np.where(argument == 0, after[:, k], np.where(argument > 0, 1.0, -1.0))
+            changed[rows] = (after != before).any(axis=1)
+            B[items] = after
+        if not changed.any():
             break
-    return np.ascontiguousarray(B)
+        if len(set(bits)) == B.shape[1]:
+            moving = moving[changed]
+    return B
 
 
 def procrustes(M: np.ndarray) -> np.ndarray:

@@ -20,8 +20,11 @@ SAMPLE = 1000
 
 def squared_distances(x: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Squared Euclidean distances between rows, never negative: (n, m)."""
-    cross = product(x, z.T)
-    return np.maximum((x * x).sum(axis=1)[:, None] - 2 * cross + (z * z).sum(axis=1), 0.0)
+    out = product(x, z.T)  # every step in place: passes over memory cost as much as the product
+    out *= -2
+    out += (x * x).sum(axis=1)[:, None]
+    out += (z * z).sum(axis=1)
+    return np.maximum(out, 0.0, out=out)
 
 
 def chi2_distances(x: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -44,7 +47,9 @@ def polynomial(x: np.ndarray, z: np.ndarray, gamma: float) -> np.ndarray:
 
 def rbf(x: np.ndarray, z: np.ndarray, gamma: float) -> np.ndarray:
     """``exp(-gamma ||x - z||^2)``."""
-    return np.exp(-gamma * squared_distances(x, z))
+    out = squared_distances(x, z)
+    out *= -gamma
+    return np.exp(out, out=out)
 
 
 def chi2(x: np.ndarray, z: np.ndarray, gamma: float) -> np.ndarray:

@@ -5,13 +5,13 @@ A map takes features (n, d) to float64 rows (n, m), item by item, with statistic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 from cmrbench.core.errors import MethodError
-from cmrbench_methods.blocks.kernels import kernel_blocks, rbf
+from cmrbench_methods.blocks.kernels import rbf
 from cmrbench_methods.blocks.linear import mean_rows, row_blocks, unit_rows
 
 
@@ -96,12 +96,16 @@ class AnchorKernel:
         """Columns: one for each anchor, and the constant."""
         return len(self.anchors) + self.constant
 
+    def centred(self, mean: np.ndarray) -> AnchorKernel:
+        """This kernel minus the training means of its columns, (width,)."""
+        return replace(self, mean=mean[: len(self.anchors)])
+
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Kernel rows: float64, (n, width)."""
         out = np.ones((len(features), self.width))
         for rows in row_blocks(len(features), 2048):
-            kernel = kernel_blocks(rbf, self.before(features[rows]), self.anchors, self.gamma)
-            out[rows, : len(self.anchors)] = kernel - self.mean
+            kernel = rbf(self.before(features[rows]), self.anchors, self.gamma)
+            np.subtract(kernel, self.mean, out=out[rows, : len(self.anchors)])
         return out
 
 
@@ -148,7 +152,7 @@ class AnchorRule:
         total = np.zeros(kernel.width)
         for rows in row_blocks(n):
             total += kernel(features[rows]).sum(axis=0)
-        return AnchorKernel(before, anchors, gamma, total[: len(anchors)] / n, self.constant)
+        return kernel.centred(total / n)
 
     def _gamma(self, features: np.ndarray, before: Scaled, anchors: np.ndarray) -> float:
         if not isinstance(self.width, str):

@@ -125,4 +125,4 @@ class BATCH(HashingMethod):
 
 def anchor_design(features: np.ndarray, anchors: int, rng: np.random.Generator) -> Design:
     """Centred RBF features of training items over random anchors, as the released code makes them."""
-    return Design(features, AnchorRule(anchors).fit(features, Scaled.fit(features, centre=False), rng))
+    return Design.over_anchors(features, AnchorRule(anchors), Scaled.fit(features, centre=False), rng)
