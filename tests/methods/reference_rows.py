@@ -1,13 +1,11 @@
 """Runs on wiki, and rows of the reference numbers, in one form: {(direction, metric): value}."""
 
-import math
-import statistics
-
 import pytest
 
 from cmrbench.core.protocol import Protocol
 from cmrbench.method import Context
 from cmrbench.run.execute import EvaluationPlan, execute
+from tools.agreement import agree
 
 TEST = Protocol("test", ("query",), ("query",))
 TEST_VS_TRAIN = Protocol("test-vs-train", ("query",), ("train", "val"))
@@ -37,21 +35,8 @@ def reference(rows, method, size, protocol, **also):
 
 
 def disagreements(measured, expected):
-    """Where the means over seeds differ by more than 0.01 and more than 3 standard errors of both sides.
-
-    A side with a single value is taken to scatter like the other one.
-    """
-    wrong = []
-    for key, ours in measured.items():
-        theirs = expected[key]
-        spread = [statistics.variance(v) if len(v) > 1 else None for v in (ours, theirs)]
-        known = [s for s in spread if s is not None] or [0.0]
-        error = math.sqrt(
-            sum((known[0] if s is None else s) / len(v) for s, v in zip(spread, (ours, theirs), strict=True))
-        )
-        if abs(statistics.mean(ours) - statistics.mean(theirs)) > max(0.01, 3 * error):
-            wrong.append((key, ours, theirs))
-    return wrong
+    """Where the means over seeds do not agree (`tools.agreement`): (key, our values, their values)."""
+    return [(key, ours, expected[key]) for key, ours in measured.items() if not agree(ours, expected[key])]
 
 
 LENGTHS = [
