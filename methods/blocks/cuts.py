@@ -32,7 +32,7 @@ def attractive_signs(W: csr_matrix, field: np.ndarray, start: np.ndarray) -> np.
         bound = np.asarray(W.sum(axis=1)).ravel()
         sure = np.abs(field) >= bound
         if not sure.any():
-            h[open_nodes] = _cut(W, field, bound)
+            h[open_nodes] = _cut(W, field)
             break
         signs = np.sign(field[sure])
         h[open_nodes[sure]] = np.where(signs == 0, h[open_nodes[sure]], signs)
@@ -42,17 +42,16 @@ def attractive_signs(W: csr_matrix, field: np.ndarray, start: np.ndarray) -> np.
     return h
 
 
-def _cut(W: csr_matrix, field: np.ndarray, bound: np.ndarray) -> np.ndarray:
+def _cut(W: csr_matrix, field: np.ndarray) -> np.ndarray:
     """The same by maximum flow: nodes that the source still reaches are +1."""
     from scipy.sparse import bmat, csr_matrix
     from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
     n = len(field)
-    # A difference costs 2 W_ij and a sign against the field 2 |field_i|. Larger capacities than all that a node has
-    # change nothing, and these keep within 32 bits.
-    pull = np.minimum(np.abs(field), bound + 1)
-    source = csr_matrix(np.where(field > 0, pull, 0.0))
-    sink = csr_matrix(np.where(field < 0, pull, 0.0)[:, None])
+    # A difference costs 2 W_ij, a sign against the field 2 |field_i|. Fields are weaker than all neighbours together
+    # here, so that capacities keep within 32 bits.
+    source = csr_matrix(np.maximum(field, 0.0))
+    sink = csr_matrix(np.maximum(-field, 0.0)[:, None])
     network = bmat([[None, source, None], [None, W, sink], [csr_matrix((1, 1)), None, csr_matrix((1, 1))]])
     network = csr_matrix(network).astype(np.int32)
     network.eliminate_zeros()

@@ -78,7 +78,7 @@ class RoPH(HashingMethod):
         supervision="labels",
         output="hash",
         retrieval=("hamming",),
-        group="Discrete optimization",
+        group="Feature mapping",
         venue="TMM17",
         citation=Citation(
             key="ding2017roph",

@@ -145,6 +145,18 @@ def test_training_lowers_the_error_of_pairs():
     assert errors[0] > errors[1] > errors[2]
 
 
+def test_maps_turn_both_modalities_towards_each_other(rng):
+    """A text that is its picture, rotated: without the maps' rotation shared words leave a quarter of either over."""
+    x = rng.standard_normal((400, 6))
+    turn, _ = np.linalg.qr(rng.standard_normal((6, 6)))
+    method = CCQ().fit(pairs_of(x, x @ turn), None, Context(bits=16))
+    sums = method.books_.sums(method.books_.from_bits(method.encode_train("image")))
+    for features in (x, x @ turn):
+        z = Standardised.fit(features)(features)
+        left = z - sums @ nearest_orthogonal(z.T @ sums).T
+        assert (left**2).sum() < 0.1 * (z**2).sum()
+
+
 def test_new_items_are_coded_as_learned_pairs_are_where_features_tell_all():
     """Two copies of the same features: the regression onto sums of words is good, and most words are found again."""
     data = make_synthetic(n_train=300, classes=5, noise=0.3, seed=3)

@@ -28,7 +28,7 @@ def value(W, field, h):
 def test_signs_are_the_best_of_all(rng, monkeypatch):
     """Against enumeration, with fields from nothing to more than all neighbours together."""
     cut, sizes = cuts._cut, []
-    monkeypatch.setattr(cuts, "_cut", lambda W, f, b: (sizes.append(len(f)), cut(W, f, b))[1])
+    monkeypatch.setattr(cuts, "_cut", lambda W, f: (sizes.append(len(f)), cut(W, f))[1])
     every = np.array(list(itertools.product([-1.0, 1.0], repeat=9)))
     for trial in range(150):
         W = network(rng, 9, density=rng.uniform(0.1, 1))
