@@ -6,7 +6,7 @@ included) need no second copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,7 +98,12 @@ def ridge(A: np.ndarray, B: np.ndarray, penalty: float) -> np.ndarray:
 
 
 def solve_positive(A: np.ndarray, right: np.ndarray, penalty: float = 0.0) -> np.ndarray:
-    """(A + penalty I)^-1 right for a symmetric, positive semidefinite A (m, m) and right (m, k).
+    """(A + penalty I)^-1 right for a symmetric, positive semidefinite A (m, m) and right (m, k): `positive_solver`."""
+    return positive_solver(A, penalty)(right)
+
+
+def positive_solver(A: np.ndarray, penalty: float = 0.0) -> Callable[[np.ndarray], np.ndarray]:
+    """What takes right (m, k) to (A + penalty I)^-1 right, for a symmetric, positive semidefinite A (m, m).
 
     By Cholesky; where A is singular to rounding, the solution of least norm, from its eigenvectors.
     """
@@ -110,13 +115,13 @@ def solve_positive(A: np.ndarray, right: np.ndarray, penalty: float = 0.0) -> np
         factor = cho_factor(A, lower=True)
         pivots = np.diag(factor[0])
         if pivots.min() > 1e-7 * pivots.max():
-            return np.asarray(cho_solve(factor, right))
+            return lambda right: np.asarray(cho_solve(factor, right))
     except LinAlgError:
         pass
     values, vectors = eigh(A)
     kept = values > max(values[-1], 0.0) * len(A) * np.finfo(np.float64).eps
-    vectors = vectors[:, kept]
-    return np.asarray((vectors / values[kept]) @ (vectors.T @ right))
+    values, vectors = values[kept], vectors[:, kept]
+    return lambda right: np.asarray((vectors / values) @ (vectors.T @ right))
 
 
 def signs(values: np.ndarray) -> np.ndarray:

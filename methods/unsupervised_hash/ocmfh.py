@@ -14,7 +14,7 @@ from cmrbench.method import Context, MethodInfo, paired_rows
 from cmrbench_methods.blocks.collective import CollectiveFactors, CollectiveWeights, JointGram
 from cmrbench_methods.blocks.design import Design
 from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, training_pairs
-from cmrbench_methods.blocks.linear import sign_codes, solve_positive
+from cmrbench_methods.blocks.linear import positive_solver, sign_codes, solve_positive
 from cmrbench_methods.blocks.maps import Scaled
 from cmrbench_methods.blocks.online import check_chunk, chunk_rows
 
@@ -208,6 +208,7 @@ class OCMFH(HashingMethod):
         """U_m, V and P_m in turn at the minimum of the objective; then the chunk is added to the sums."""
         w, U, P = self._weights, state.U, state.P
         XX = [s.XX + x.T @ x for s, x in zip(state.sums, X, strict=True)]
+        predict = [positive_solver(xx, penalty) for xx, penalty in zip(XX, w.penalties_p, strict=True)]
         V = self._factor(X, U, P)
         for _ in range(self.iterations):
             VV = state.VV + V.T @ V
@@ -216,11 +217,8 @@ class OCMFH(HashingMethod):
                 for s, x, penalty in zip(state.sums, X, w.penalties_u, strict=True)
             ]
             V = self._factor(X, U, P)
-            P = [
-                solve_positive(xx, s.XV + x.T @ V, penalty)
-                for s, x, xx, penalty in zip(state.sums, X, XX, w.penalties_p, strict=True)
-            ]
-        XV = [s.XV + x.T @ V for s, x in zip(state.sums, X, strict=True)]
+            XV = [s.XV + x.T @ V for s, x in zip(state.sums, X, strict=True)]
+            P = [solve(xv) for solve, xv in zip(predict, XV, strict=True)]
         sums = [Sums(XV=xv, VX=xv.T, XX=xx) for xv, xx in zip(XV, XX, strict=True)]
         return U, P, V, state.VV + V.T @ V, sums
 
