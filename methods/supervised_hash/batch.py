@@ -116,7 +116,9 @@ class BATCH(HashingMethod):
             M = V.T @ V + 1e-3 * np.eye(bits)
             Ux, Uy, Ul = (np.linalg.solve(M, cross.T) for cross in (Kx.cross(V), Ky.cross(V), L.T @ V))
             Z = bits * similar(G, B) + self.omega * B
-            Z += self.eta * (Kx.dot(Ux.T) + Ky.dot(Uy.T)) + self.eta_labels * L @ Ul.T
+            Z += Kx.dot(self.eta * Ux.T)
+            Z += Ky.dot(self.eta * Uy.T)
+            Z += self.eta_labels * L @ Ul.T
             V = balanced_orthogonal_factor(Z, rng)
             B = signs(bits * similar(G, V) + self.omega * V)
             context.progress(iteration + 1, self.iterations, "")
