@@ -50,7 +50,8 @@ class CCQ(HashingMethod):
       knows multiples of 8 only.
     - No codebook has more words than there are training items.
     - Pairs that share a word choose by their weighted mean vector, which is the same choice with one distance
-      instead of two; and words that no pair uses are left out of the least squares. Same results.
+      instead of two; and the least squares leave out words that no pair uses, or are solved over items where those are
+      fewer than words. Same results.
 
     Parameters
     ----------
@@ -131,9 +132,12 @@ class CCQ(HashingMethod):
                 last = value
             maps = [nearest_orthogonal(cross) for cross in crosses]
             latent = [side.dot(R) for side, R in zip(sides, maps, strict=True)]
-            shared = books[0].refitted(latent, words, weights, self.ridge / (1 + self.lambda_))
-            books = [shared, shared]
-            words = [shared.nearest(weights[0] * latent[0] + weights[1] * latent[1])] * 2
+            mean = weights[0] * latent[0] + weights[1] * latent[1]
+            if iteration == 0:
+                book = books[0].refitted(latent, words, weights, self.ridge / (1 + self.lambda_))
+            else:
+                book = book.refitted([mean], words[:1], np.ones(1), self.ridge / (1 + self.lambda_))
+            books, words = [book, book], [book.nearest(mean)] * 2
             context.progress(iteration + 1, self.iterations + 1, "")
         return books[0], words[0]
 
@@ -213,21 +217,28 @@ class Codebooks:
     def refitted(
         self, latent: list[np.ndarray], chosen: list[np.ndarray], weights: np.ndarray, ridge: float
     ) -> Codebooks:
-        """The words C that minimise ``sum_v weights_v ||Z_v - B_v C||^2 + ridge ||C||^2``."""
-        from scipy.sparse import csr_matrix
+        """The words C that minimise ``sum_v weights_v ||Z_v - B_v C||^2 + ridge ||C||^2``.
 
-        sizes = [len(words) for words in self.words]
-        starts = np.concatenate([[0], np.cumsum(sizes)])
+        From the normal equations of the words in use, or, where items are fewer, from those of the items.
+        """
+        from scipy.sparse import csr_matrix, vstack
+
+        starts = np.concatenate([[0], np.cumsum([len(words) for words in self.words])])
         n, m = chosen[0].shape
-        gram, right = 0.0, 0.0
-        for Z, picked, weight in zip(latent, chosen, weights, strict=True):
+        sides = []
+        for picked, weight in zip(chosen, weights, strict=True):
             columns = (picked + starts[:-1]).ravel()
-            B = csr_matrix((np.ones(n * m), columns, np.arange(0, n * m + 1, m)), (n, starts[-1]))
-            gram = gram + weight * (B.T @ B)
-            right = right + weight * (B.T @ Z)
-        used = np.flatnonzero(gram.diagonal())
-        C = np.zeros((starts[-1], latent[0].shape[1]))
-        C[used] = solve_positive(gram[used][:, used].toarray(), right[used], ridge)
+            value = np.full(n * m, np.sqrt(weight))
+            sides.append(csr_matrix((value, columns, np.arange(0, n * m + 1, m)), (n, starts[-1])))
+        B = csr_matrix(vstack(sides))
+        Z = np.concatenate([np.sqrt(weight) * z for weight, z in zip(weights, latent, strict=True)])
+        used = np.flatnonzero(np.bincount(B.indices, minlength=starts[-1]))
+        if len(Z) < len(used):
+            C = B.T @ solve_positive((B @ B.T).toarray(), Z, ridge)
+        else:
+            C = np.zeros((starts[-1], Z.shape[1]))
+            B = B[:, used]
+            C[used] = solve_positive((B.T @ B).toarray(), B.T @ Z, ridge)
         return Codebooks(tuple(np.split(C, starts[1:-1])), self.bits)
 
     def to_bits(self, chosen: np.ndarray) -> np.ndarray:

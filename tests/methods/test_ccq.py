@@ -65,11 +65,12 @@ def test_a_pair_chooses_the_words_that_are_nearest_to_both_sides(rng):
         np.testing.assert_array_equal(chosen[:, 0], both.argmin(axis=1))
 
 
-def test_codebooks_minimise_their_objective(rng):
-    """Seen by gradient: the sum over items of a word of what is left over is the ridge times the word."""
-    books = some_books(rng)
-    Z = [rng.standard_normal((60, 5)), rng.standard_normal((60, 5))]
-    chosen = [books.nearest(rng.standard_normal((60, 5))) for _ in Z]
+@pytest.mark.parametrize("n", [60, 8])
+def test_codebooks_minimise_their_objective(rng, n):
+    """By random perturbation, with more items than words in use and with fewer."""
+    books = some_books(rng, bits=(4, 4, 4))
+    Z = [rng.standard_normal((n, 5)), rng.standard_normal((n, 5))]
+    chosen = [books.nearest(rng.standard_normal((n, 5))) for _ in Z]
     chosen[0][chosen[0] == 3] = 2
     chosen[1][chosen[1] == 3] = 2  # words that nobody uses
     weights = np.array([0.7, 0.3])
