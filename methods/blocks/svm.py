@@ -31,15 +31,16 @@ class SquaredHinge:
         """The objective of every bit (K,), for values Phi W (n, K), codes (n, K) in {-1, +1} and weights W (m, K)."""
         return np.asarray(self.C * (np.maximum(0.0, 1 - codes * values) ** 2).sum(axis=0) + (W * W).sum(axis=0) / 2)
 
-    def fit(self, phi: Design, codes: np.ndarray, start: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Weights W (m, K) for codes (n, K) in {-1, +1}, and Phi W, from weights `start`, or from zero.
+    def fit(
+        self, phi: Design, codes: np.ndarray, start: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Weights W (m, K) for codes (n, K) in {-1, +1}, and Phi W; from such a pair `start`, or from zero.
 
         The square of max(0, 1 - b f) is at most the square of f - z, z = b max(1, b f0), and as large at f0. So a ridge
         regression on z, with one factorization for all steps and bits, is a step that cannot increase the objective.
         Nesterov's momentum makes the steps longer; a bit that it leads astray goes back and starts anew without.
         """
-        W = np.zeros((phi.shape[1], codes.shape[1])) if start is None else start
-        F = phi.dot(W)
+        W, F = start or (np.zeros((phi.shape[1], codes.shape[1])), np.zeros(codes.shape))
         last, ahead, t = self.objective(F, codes, W), F, np.ones(codes.shape[1])
         for _ in range(self.steps):
             next_W = phi.ridge(codes * np.maximum(1.0, codes * ahead), 1 / (2 * self.C))

@@ -39,14 +39,14 @@ class PDH(HashingMethod):
 
     until no target B changes or `rounds` are over. Hash functions are sgn(x'Wx) and sgn(y'Wy).
 
-    The squared hinge, C, how scores are made uncorrelated, hyperplanes through the training mean, features of unit
-    length after centring, and ten rounds are choices of this reconstruction. There are as many different bits as the
-    start has directions; beyond them they are used again, in turn.
+    The squared hinge, C, how scores are made uncorrelated, hyperplanes through the training mean, and ten rounds are
+    choices of this reconstruction. There are as many different bits as the start has directions; beyond them they are
+    used again, in turn.
 
     Parameters
     ----------
     C : float
-        Weight of the margin's violations.
+        Weight of the margin's violations, for features of unit mean squared length.
     rounds : int
         Turns over both views.
     """
@@ -79,10 +79,7 @@ class PDH(HashingMethod):
         if not self.C > 0 or self.rounds < 1:
             raise MethodError(f"pdh: C must be positive and rounds at least 1, not {self.C:g} and {self.rounds}")
         pairs = training_pairs(self, train, context)
-        X, Y = (
-            context.shared(("design", m), lambda z=z: Design(z, Scaled.fit(z, unit="last")))
-            for m, z in pairs.features.items()
-        )
+        X, Y = (context.shared(("design", m), lambda z=z: Design(z, Scaled.fit(z))) for m, z in pairs.features.items())
         start = context.shared("start", lambda: canonical_start(X, Y))[:, : pairs.bits]
         weights = in_turn(self._learn(X, Y, start, context), pairs.bits, "pdh", context)
         self.dims_ = pairs.dims
@@ -94,18 +91,19 @@ class PDH(HashingMethod):
 
     def _learn(self, X: Design, Y: Design, V: np.ndarray, context: Context) -> np.ndarray:
         """The hyperplanes of both views, one below the other: (dx + dy, k) from directions V (dy, k) of the second."""
-        machine = SquaredHinge(self.C)
-        Wx, Wy, Bx, By = None, None, None, uncorrelated(Y.dot(V))
+        in_x, in_y = (SquaredHinge(self.C / (phi.square_sum / len(phi) or 1.0)) for phi in (X, Y))
+        first, second = None, None
+        Bx, By = None, uncorrelated(Y.dot(V))
         for done in range(self.rounds):
             last = Bx, By
-            Wx, scores = machine.fit(X, By, Wx)
-            Bx = uncorrelated(scores)
-            Wy, scores = machine.fit(Y, Bx, Wy)
-            By = uncorrelated(scores)
+            first = in_x.fit(X, By, first)
+            Bx = uncorrelated(first[1])
+            second = in_y.fit(Y, Bx, second)
+            By = uncorrelated(second[1])
             context.progress(done + 1, self.rounds, "")
             if last[0] is not None and np.array_equal(Bx, last[0]) and np.array_equal(By, last[1]):
                 break
-        return np.vstack((Wx, Wy))
+        return np.vstack((first[0], second[0]))
 
 
 def canonical_start(X: Design, Y: Design) -> np.ndarray:

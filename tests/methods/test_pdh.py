@@ -59,12 +59,12 @@ def test_no_step_increases_the_objective_of_any_bit(problem, C):
 
 def test_a_start_is_used(problem):
     phi, codes = problem
-    W, _ = SquaredHinge(1.0, 500, 0.0).fit(phi, codes)
-    again, _ = SquaredHinge(1.0, 1, 0.0).fit(phi, codes, W)
-    np.testing.assert_allclose(again, W, atol=1e-6)
-    kept = W.copy()
-    SquaredHinge(1.0, 5, 0.0).fit(phi, -codes, W)
-    np.testing.assert_array_equal(W, kept)
+    start = SquaredHinge(1.0, 500, 0.0).fit(phi, codes)
+    kept = [part.copy() for part in start]
+    np.testing.assert_allclose(SquaredHinge(1.0, 1, 0.0).fit(phi, codes, start)[0], start[0], atol=1e-6)
+    SquaredHinge(1.0, 5, 0.0).fit(phi, -codes, start)
+    for part, before in zip(start, kept, strict=True):
+        np.testing.assert_array_equal(part, before)
 
 
 def correlation(B):
@@ -110,6 +110,15 @@ def test_different_bits_as_many_as_directions(caplog):
     assert caplog.text.count("the data have 4 directions") == 1
     shorter = PDH().fit(part, None, Context(bits=4)).encode("text", part["text"].features)
     np.testing.assert_array_equal(shorter, codes[:, :4])
+
+
+def test_the_scale_of_the_features_has_no_effect():
+    part = small_items(n=80, noise=1.0)
+    larger = {m: type(i)(m, i.features * np.float32(8), i.ids, i.instances, i.labels) for m, i in part.items()}
+    plain, scaled = (PDH().fit(items, None, Context(bits=6)) for items in (part, larger))
+    for m in part:
+        same = plain.encode(m, part[m].features) == scaled.encode(m, larger[m].features)
+        assert same.mean() > 0.99
 
 
 def test_bad_input_is_refused_or_survived():
