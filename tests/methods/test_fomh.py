@@ -28,7 +28,7 @@ class Lagrangian:
         self.phi = [rng.standard_normal((N, m)) for m in (7, 9)]
         self.B, self.Z = (signs(rng.standard_normal((N, K))) for _ in range(2))
         self.D, self.T = (rng.standard_normal((N, K)) for _ in range(2))
-        self.W = [rng.standard_normal((phi.shape[1], K)) for phi in self.phi]
+        self.W = [0.01 * rng.standard_normal((phi.shape[1], K)) for phi in self.phi]
         self.mu = [0.3, 0.7]
 
     def objective(self, B, D, W, mu):
@@ -179,13 +179,14 @@ def test_old_codes_stay_and_a_refused_chunk_changes_nothing():
         assert vars(method) == kept, words
 
 
-def test_anchors_are_the_same_items_and_no_more_than_the_first_chunk():
+@pytest.mark.parametrize(("anchors", "expected"), [(15, 15), (1000, 40)])
+def test_anchors_are_the_same_items_and_no_more_than_the_first_chunk(anchors, expected):
     train = small_items(n=90)
-    method = FOMH(chunk=40).fit(train, None, Context(bits=8))
+    method = FOMH(anchors=anchors, chunk=40).fit(train, None, Context(bits=8))
     rows = chunk_rows(90, 40, Context(bits=8).rng("order"))[0]
     found = {}
     for m, function in method.functions_.items():
-        assert len(function.map.anchors) == 40
+        assert len(function.map.anchors) == expected
         distances = ((function.map.anchors[:, None] - train[m].features[rows]) ** 2).sum(axis=2)
         found[m] = distances.argmin(axis=1).tolist()
         np.testing.assert_allclose(distances.min(axis=1), 0, atol=1e-10)
