@@ -53,6 +53,17 @@ def test_ridge_is_where_the_gradient_vanishes(design, rng):
     np.testing.assert_allclose(phi.T @ (phi @ W - B) + 0.7 * W, 0, atol=1e-5)
 
 
+def test_products_of_many_rows_are_taken_in_blocks(rng, monkeypatch):
+    monkeypatch.setattr(design_module, "FEW", 0)
+    x = rng.standard_normal((2 * design_module.ROWS + 7, 2)).astype(np.float32)
+    design = Design.over_anchors(x, AnchorRule(5), Scaled.fit(x), rng)
+    phi, V, W = design.map(x), rng.standard_normal((len(x), 3)), rng.standard_normal((5, 3))
+    close = {"rtol": 1e-4, "atol": 1e-4}  # float32 rows
+    np.testing.assert_allclose(design.dot(W), phi @ W, **close)
+    np.testing.assert_allclose(design.cross(V), phi.T @ V, **close)
+    np.testing.assert_allclose(design.gram, phi.T @ phi, **close)
+
+
 @pytest.mark.parametrize("few", [0, 2**30])
 def test_a_centred_kernel_in_one_pass_is_that_in_two(x, monkeypatch, few):
     monkeypatch.setattr(design_module, "FEW", few)
