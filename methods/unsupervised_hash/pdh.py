@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 RIDGE = 1e-4
 """Added to the diagonals of X'X and Y'Y in the canonical correlation of the start."""
 
+STEPS = 2
+"""Steps of every machine in a round; in the next it goes on from there, so that more would chase passing targets."""
+
 
 class PDH(HashingMethod):
     """Predictable dual-view hashing (Rastegari et al., ICML 2013): a reconstruction, not the authors' algorithm.
@@ -91,7 +94,7 @@ class PDH(HashingMethod):
 
     def _learn(self, X: Design, Y: Design, V: np.ndarray, context: Context) -> np.ndarray:
         """The hyperplanes of both views, one below the other: (dx + dy, k) from directions V (dy, k) of the second."""
-        in_x, in_y = (SquaredHinge(self.C / (phi.square_sum / len(phi) or 1.0)) for phi in (X, Y))
+        in_x, in_y = (SquaredHinge(self.C / (phi.square_sum / len(phi) or 1.0), STEPS) for phi in (X, Y))
         first, second = None, None
         Bx, By = None, uncorrelated(Y.dot(V))
         for done in range(self.rounds):
