@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from cmrbench.core.errors import UnknownNameError
 from cmrbench.testing.case import Case
 
-THEMES = ("construction", "outputs", "encoding", "determinism", "inputs", "edge_cases", "supervision", "learning")
+THEMES = (
+    "construction",
+    "outputs",
+    "encoding",
+    "determinism",
+    "inputs",
+    "edge_cases",
+    "online",
+    "supervision",
+    "learning",
+)
 """Modules of `cmrbench.testing.checks`, in the order in which their checks are run."""
 
 

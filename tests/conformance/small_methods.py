@@ -158,6 +158,33 @@ class Paired(Method):
     project = Ridge.project
 
 
+class Online(Codes):
+    """`Codes`, uncentred, of items that come in chunks: what is kept of a chunk is two sums and its codes."""
+
+    def fit(self, train, val, context):
+        vars(self).pop("sums_", None)
+        return self.partial_fit(train, context)
+
+    def partial_fit(self, train, context):
+        self.refuse_empty(train)
+        if not hasattr(self, "sums_"):
+            self.targets_ = context.rng("classes").standard_normal((context.n_classes, context.bits)).astype(np.float32)
+            self.mean_ = {m: np.zeros(items.dim, np.float32) for m, items in train.items()}
+            self.sums_ = {m: (self.reg * np.eye(items.dim), 0.0) for m, items in train.items()}
+            self.train_codes_ = {m: np.zeros((0, context.bits), np.int8) for m in train}
+        for m, items in train.items():
+            T = items.labels.astype(np.float32) @ self.targets_
+            gram, cross = self.sums_[m]
+            self.sums_[m] = gram + items.features.T @ items.features, cross + items.features.T @ T
+            self.train_codes_[m] = np.concatenate([self.train_codes_[m], sign(T)])
+        self.W_ = {m: np.linalg.solve(*sums) for m, sums in self.sums_.items()}
+        return self
+
+    def refuse_empty(self, train):
+        if not all(len(items) for items in train.values()):
+            raise ValueError("small was given an empty chunk")
+
+
 class Oracle(Method):
     """The labels themselves."""
 
@@ -174,7 +201,7 @@ def sign(X):
     return np.where(X >= 0, 1, -1).astype(np.int8)
 
 
-GOOD = [Ridge, Codes, Bridged, Selecting, Paired, Oracle]
+GOOD = [Ridge, Codes, Bridged, Selecting, Paired, Online, Oracle]
 
 shared = SimpleNamespace()
 """What a careless module keeps between fits."""
