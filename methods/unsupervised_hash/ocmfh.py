@@ -87,6 +87,10 @@ class OCMFH(HashingMethod):
         ),
     )
 
+    EXPECTED_FAILURES = {  # noqa: RUF012
+        "chunks_keep_codes": "the method's old factor follows the new U after every chunk, so old codes change"
+    }
+
     def __init__(
         self,
         variant: str = "paper",
