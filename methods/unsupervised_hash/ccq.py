@@ -59,7 +59,7 @@ class CCQ(HashingMethod):
         Weight of the second modality.
     iterations : int
         Most rounds. It ends earlier, as in the code, when ten rounds no longer lower the objective: choosing words in
-        turn may raise it.
+        turn may raise it. Ending at the limit is a warning.
     ridge : float
         Ridge of the codebooks and of the final maps.
     """
@@ -139,6 +139,8 @@ class CCQ(HashingMethod):
                 book = book.refitted([mean], words[:1], np.ones(1), self.ridge / (1 + self.lambda_))
             books, words = [book, book], [book.nearest(mean)] * 2
             context.progress(iteration + 1, self.iterations + 1, "")
+        else:
+            context.logger.warning("ccq: the objective still fell in the last of %d rounds", self.iterations)
         return books[0], words[0]
 
     def score(self, query: np.ndarray, gallery: np.ndarray, query_modality: str, gallery_modality: str) -> np.ndarray:

@@ -42,7 +42,7 @@ class LSSH(HashingMethod):
     - The code solves one lasso after another and the dual by a general constrained optimiser from a random start; here
       all lassos of a block take their steps together, and the dual is solved by a projected Newton method from the
       last round's multipliers. It is convex, so its start does not matter to a solver that arrives; the reference
-      numbers come from one that does not arrive (docs/methods/lssh.md measures what that does).
+      numbers agree with one that does not arrive (docs/methods/lssh.md has both).
     - The code needs as many picture features as bits; here pictures keep the directions that there are, and the codes
       have as many bits as asked for.
     - Zero counts as +1 in a code; the code's ``> 0`` makes it -1.

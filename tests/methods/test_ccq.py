@@ -193,6 +193,14 @@ def test_two_pairs_and_constant_columns_are_enough(rng):
         assert np.isfinite(method.score(codes["image"], codes["text"], "image", "text")).all()
 
 
+def test_rounds_that_end_before_the_objective_settles_are_a_recorded_warning(caplog):
+    train = make_synthetic(n_train=400, classes=6, noise=0.5, seed=3).part("train")
+    CCQ(iterations=400).fit(train, None, Context(bits=8))
+    assert "still fell" not in caplog.text
+    CCQ(iterations=3).fit(train, None, Context(bits=8))
+    assert "still fell in the last of 3 rounds" in caplog.text
+
+
 def test_refuses_what_makes_no_sense(rng):
     x = rng.standard_normal((20, 4))
     with pytest.raises(MethodError, match="must be positive"):
