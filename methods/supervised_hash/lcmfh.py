@@ -10,7 +10,7 @@ import numpy as np
 from cmrbench.core.citation import Citation
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, training_pairs
 from cmrbench_methods.blocks.linear import sign_codes, solve_positive, unit_rows
 from cmrbench_methods.blocks.maps import Scaled
 
@@ -117,8 +117,10 @@ class LCMFH(HashingMethod):
                 "lcmfh: round %d, the last, lowered the objective %.6g by %.3g", done, last, decrease
             )
         V = L @ factors.Z
+        codes = sign_codes(V - V.mean(axis=0))
+        check_codes(codes, "lcmfh")
         self.dims_ = pairs.dims
-        self.codes_ = dict.fromkeys(pairs.names, sign_codes(V - V.mean(axis=0)))
+        self.codes_ = dict.fromkeys(pairs.names, codes)
         self.functions_ = {m: HashFunction(X.map, P) for (m, X), P in zip(designs.items(), factors.P, strict=True)}
         return self
 

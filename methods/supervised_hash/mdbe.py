@@ -10,7 +10,7 @@ import numpy as np
 from cmrbench.core.citation import Citation
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, training_pairs
 from cmrbench_methods.blocks.linear import sign_codes, solve_positive
 from cmrbench_methods.blocks.maps import Scaled
 
@@ -124,8 +124,10 @@ class MDBE(HashingMethod):
             context.logger.warning(
                 "mdbe: round %d, the last, lowered the sum of norms %.6g by %.3g", done, last, decrease
             )
+        codes = sign_codes(pairs.L @ embedding.D)
+        check_codes(codes, "mdbe")
         self.dims_ = pairs.dims
-        self.codes_ = dict.fromkeys(pairs.names, sign_codes(pairs.L @ embedding.D))
+        self.codes_ = dict.fromkeys(pairs.names, codes)
         self.functions_ = {
             m: HashFunction(X.map, E @ P) for (m, X), E, P in zip(designs.items(), bases, embedding.P, strict=True)
         }

@@ -12,7 +12,7 @@ from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.collective import CollectiveFactors, CollectiveWeights, JointGram
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, training_pairs
 from cmrbench_methods.blocks.linear import sign_codes
 from cmrbench_methods.blocks.maps import Scaled
 
@@ -113,7 +113,9 @@ class CMFH(HashingMethod):
         gram = context.shared("gram", lambda: JointGram(*designs.values()))
         factors = self._learn(gram, pairs.bits, context)
         self.dims_ = pairs.dims
-        self.codes_ = dict.fromkeys(pairs.names, sign_codes(factors.factor(factors.combination())))
+        codes = sign_codes(factors.factor(factors.combination()))
+        check_codes(codes, "cmfh")
+        self.codes_ = dict.fromkeys(pairs.names, codes)
         self.functions_ = {
             m: HashFunction(X.map, P) for (m, X), P in zip(designs.items(), factors.predictors(), strict=True)
         }

@@ -12,7 +12,7 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashingMethod, training_pairs
+from cmrbench_methods.blocks.hashing import HashingMethod, check_codes, training_pairs
 from cmrbench_methods.blocks.linear import product, row_blocks, sign_codes, solve_positive
 from cmrbench_methods.blocks.maps import Scaled
 
@@ -128,9 +128,11 @@ class STMH(HashingMethod):
                 break
         else:
             context.logger.warning("stmh: round %d, the last, changed the objective %.6g by %.3g", done, last, change)
+        codes = sign_codes(topics.G2 - 0.5)
+        check_codes(codes, "stmh")
         concepts = solve_positive(topics.F1.T @ topics.F1, topics.R, self.gamma / self.r)
         self.dims_ = pairs.dims
-        self.codes_ = dict.fromkeys(pairs.names, sign_codes(topics.G2 - 0.5))
+        self.codes_ = dict.fromkeys(pairs.names, codes)
         self.functions_ = {
             pairs.first: ConceptFunction(topics.F1 @ concepts),
             pairs.second: TopicFunction(topics.F2, topics.ones),

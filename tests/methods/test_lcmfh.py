@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from minima import is_minimum
 from small_items import small_items
 
 from cmrbench.core.errors import MethodError
@@ -39,11 +40,6 @@ def written_out(X, L, Z, U, P):
     return total
 
 
-def lowest(value, at, rng):
-    here = value(at)
-    return all(value(at + size * rng.standard_normal(at.shape)) > here for size in (1e-3, 1e-1) for _ in range(20))
-
-
 def one(parts, m, new):
     return [new if k == m else part for k, part in enumerate(parts)]
 
@@ -52,12 +48,12 @@ def test_every_step_finds_the_minimum_of_the_objective(started, rng):
     X, L, f = started
     f.update_U()
     for m in (0, 1):
-        assert lowest(lambda u, m=m: written_out(X, L, f.Z, one(f.U, m, u), f.P), f.U[m], rng)
+        assert is_minimum(lambda u, m=m: written_out(X, L, f.Z, one(f.U, m, u), f.P), f.U[m], rng)
     f.update_Z()
-    assert lowest(lambda z: written_out(X, L, z, f.U, f.P), f.Z, rng)
+    assert is_minimum(lambda z: written_out(X, L, z, f.U, f.P), f.Z, rng)
     f.update_P()
     for m in (0, 1):
-        assert lowest(lambda p, m=m: written_out(X, L, f.Z, f.U, one(f.P, m, p)), f.P[m], rng)
+        assert is_minimum(lambda p, m=m: written_out(X, L, f.Z, f.U, one(f.P, m, p)), f.P[m], rng)
 
 
 def test_the_objective_is_the_one_written_out_and_never_rises(started):
@@ -91,9 +87,9 @@ def released_code(X, L, K, rng, rounds, lam=0.5, mu=10.0, gamma=0.001):
 
 
 def test_makes_the_rounds_of_the_released_code():
-    train = small_items(n=60, dims=(12, 7), noise=1.0)
+    train = make_synthetic(n_train=60, dims=(12, 7), classes=5, multilabel=True, seed=4).part("train")
     X = [items.features - items.features.astype(np.float64).mean(axis=0) for items in train.values()]
-    L = train["image"].labels.astype(float)
+    L = unit_rows(train["image"].labels)
     method = LCMFH(tolerance=-1e9, iterations=5).fit(train, None, Context(bits=6))
     V, P = released_code(X, L, 6, Context(bits=6).rng("lcmfh"), rounds=5)
     for function, expected in zip(method.functions_.values(), P, strict=True):
@@ -135,6 +131,11 @@ def test_labels_that_depend_on_each_other_and_rows_without():
     method = LCMFH().fit(train, None, Context(bits=8))
     assert np.isfinite(method.functions_["image"].weights).all()
     assert (method.encode_train("image")[:5] == method.encode_train("image")[0]).all()
+
+
+def test_a_single_class_is_refused():
+    with pytest.raises(MethodError, match="one and the same code"):
+        LCMFH().fit(small_items(n=20, n_classes=1), None, Context(bits=4))
 
 
 def test_bad_input(caplog):

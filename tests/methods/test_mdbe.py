@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from minima import is_minimum
 from reference_rows import LENGTHS, check_agreement
 from small_items import small_items
 
@@ -28,11 +29,6 @@ def problem(rng):
     return X, L, embedding
 
 
-def lowest(value, at, rng):
-    here = value(at)
-    return all(value(at + size * rng.standard_normal(at.shape)) > here for size in (1e-3, 1e-1) for _ in range(20))
-
-
 def test_every_step_finds_its_minimum(problem, rng):
     X, L, e = problem
 
@@ -40,10 +36,10 @@ def test_every_step_finds_its_minimum(problem, rng):
         return sum(w * ((x @ P - L @ D) ** 2).sum() for w, x, P in zip((0.3, 0.7), X, e.P, strict=True))
 
     e.update_D()
-    assert lowest(apart, e.D, rng)
+    assert is_minimum(apart, e.D, rng)
     e.update_W()
     for x, P, W in zip(X, e.P, e.W, strict=True):
-        assert lowest(lambda w, x=x, P=P: ((L - x @ P @ w) ** 2).sum() + 0.5 * (w**2).sum(), W, rng)
+        assert is_minimum(lambda w, x=x, P=P: ((L - x @ P @ w) ** 2).sum() + 0.5 * (w**2).sum(), W, rng)
     e.update_P()
     for x, P, W in zip(X, e.P, e.W, strict=True):
 
@@ -51,7 +47,7 @@ def test_every_step_finds_its_minimum(problem, rng):
             ridge = 0.5 * (((p @ W) ** 2).sum() + 2.0 * (p**2).sum())
             return ((L - x @ p @ W) ** 2).sum() + 2.0 * ((x @ p - L @ e.D) ** 2).sum() + ridge
 
-        assert lowest(told, P, rng)
+        assert is_minimum(told, P, rng)
 
 
 def test_the_sum_of_norms_is_the_one_written_out(problem):
@@ -122,6 +118,11 @@ def test_labels_that_depend_on_each_other_and_rows_without(rng):
     method = MDBE().fit(twice, None, Context(bits=8))
     assert np.isfinite(method.functions_["image"].weights).all()
     assert (method.encode_train("image")[:5] == 1).all()
+
+
+def test_a_single_class_is_refused():
+    with pytest.raises(MethodError, match="one and the same code"):
+        MDBE().fit(small_items(n=20, n_classes=1), None, Context(bits=4))
 
 
 def test_bad_input(caplog):

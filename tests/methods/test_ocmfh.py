@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import pytest
+from minima import is_minimum
 from small_items import small_items
 
 from cmrbench.core.errors import MethodError
@@ -44,11 +45,6 @@ def objective(data, V, U, P, lam=0.3, mu=5.0, gamma=0.2):
     return total + gamma * sum((m**2).sum() for m in (*U, *P))
 
 
-def lowest(value, at, rng):
-    here = value(at)
-    return all(value(at + size * rng.standard_normal(at.shape)) > here for size in (1e-3, 1e-1) for _ in range(20))
-
-
 def test_predictors_are_the_best_over_all_chunks(rng):
     before, after, _, (first, second) = two_chunks()
     data = [centred(first, before.means), centred(second, after.means)]
@@ -58,7 +54,7 @@ def test_predictors_are_the_best_over_all_chunks(rng):
         def value(p, m=m):
             return objective(data, V, after.U, [p if k == m else after.P[k] for k in (0, 1)])
 
-        assert lowest(value, after.P[m], rng)
+        assert is_minimum(value, after.P[m], rng)
 
 
 def test_more_rounds_lower_the_objective_over_all_chunks():
@@ -97,7 +93,7 @@ def test_the_old_factor_follows_the_dictionaries(rng):
     def value(V):
         return ((V @ new - target) ** 2).sum() + 0.2 * (V**2).sum()
 
-    assert lowest(value, after.V[: len(before.V)], rng)
+    assert is_minimum(value, after.V[: len(before.V)], rng)
 
 
 def released_code(X, U, P, V, first, rounds, lam=0.3, mu=5.0, gamma=0.2):
@@ -148,6 +144,15 @@ def test_fit_is_a_loop_over_chunks_and_keeps_the_order_of_the_items():
     np.testing.assert_array_equal(method.encode_train("image")[order], by_hand.encode_train("image"))
     for m, items in train.items():
         np.testing.assert_array_equal(method.encode(m, items.features), by_hand.encode(m, items.features))
+
+
+def test_chunks_may_follow_a_fit():
+    train = small_items(n=90, dims=(9, 6))
+    method = OCMFH(chunk=30).fit(train, None, Context(bits=BITS))
+    before = method.encode_train("text")
+    method.partial_fit(small_items(n=20, dims=(9, 6), seed=5), Context(bits=BITS))
+    assert method.encode_train("text").shape == (110, BITS)
+    assert (method.encode_train("text")[:90] == before).mean() > 0.9
 
 
 def test_learned_codes_agree_with_those_of_the_hash_function_for_old_chunks_too():
