@@ -11,7 +11,7 @@ import numpy as np
 from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, TrainingPairs, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, TrainingPairs, check_codes, training_pairs
 from cmrbench_methods.blocks.labels import labels_of
 from cmrbench_methods.blocks.linear import sign_codes, signs, solve_positive
 from cmrbench_methods.blocks.maps import AnchorKernel, AnchorRule, Scaled
@@ -130,10 +130,7 @@ class FOMH(HashingMethod):
         for rows in chunks:
             B[rows], state = self._learn({m: z[rows] for m, z in pairs.features.items()}, L[rows], state, context)
             context.progress(state.chunks, len(chunks), "")
-        if (B[:1] == B).all():
-            raise MethodError(
-                "fomh gives all training items the same code: its kernel is too wide for the labels to show"
-            )
+        check_codes(B, "fomh")
         self._keep(pairs, B, state)
         return self
 

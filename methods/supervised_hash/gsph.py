@@ -11,7 +11,7 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, training_pairs
 from cmrbench_methods.blocks.kernels import rbf
 from cmrbench_methods.blocks.labels import similar
 from cmrbench_methods.blocks.linear import sign_codes, signs, unit_rows
@@ -104,8 +104,7 @@ class GSPH(HashingMethod):
             raise MethodError(f"gsph: anchors {self.anchors!r} are neither random nor kmeans")
         pairs = training_pairs(self, train, context)
         codes = [signs(relaxed) for relaxed in self._relaxed_codes(unit_rows(pairs.L), pairs.bits, context)]
-        if (np.vstack(codes) == codes[0][:1]).all():
-            raise MethodError("gsph gives all training items the same code: their labels tell none of them apart")
+        check_codes(np.vstack(codes), "gsph")
         functions, values = {}, {}
         for (m, z), targets in zip(pairs.features.items(), codes, strict=True):
             phi, K0 = context.shared(("kernel", m), lambda m=m, z=z: self._kernel(m, z, context))

@@ -14,7 +14,7 @@ from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.balanced import balanced_orthogonal_factor
 from cmrbench_methods.blocks.design import Design
 from cmrbench_methods.blocks.discrete import procrustes
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, TrainingPairs, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, TrainingPairs, check_codes, training_pairs
 from cmrbench_methods.blocks.labels import labels_of
 from cmrbench_methods.blocks.linear import sign_codes, signs, solve_positive, unit_rows
 from cmrbench_methods.blocks.maps import Scaled
@@ -115,6 +115,7 @@ class LEMON(HashingMethod):
         for rows in chunks:
             B[rows], sums = self._learn(L[rows], sums, context)
             context.progress(sums.chunks, len(chunks), "")
+        check_codes(B, "lemon")
         designs = {m: context.shared(("design", m), lambda z=z: raw(z)) for m, z in pairs.features.items()}
         self._keep(pairs, B, sums, {m: (phi.gram, phi.cross(B)) for m, phi in designs.items()})
         return self

@@ -120,7 +120,7 @@ def test_bad_input_is_refused():
     train = small_items()
     with pytest.raises(MethodError, match="neither random nor kmeans"):
         GSPH("nearest").fit(train, None, Context(bits=8))
-    with pytest.raises(MethodError, match="gsph gives all training items the same code"):
+    with pytest.raises(MethodError, match="gsph learned one and the same code"):
         GSPH().fit(small_items(n_classes=1), None, Context(bits=8))
     two = {m: items.take(np.array([0, 1])) for m, items in train.items()}
     assert GSPH().fit(two, None, Context(bits=8)).encode_train("image").shape == (2, 8)
