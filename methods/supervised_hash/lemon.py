@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -88,7 +88,7 @@ class LEMON(HashingMethod):
         ),
         url="https://github.com/BMC-SDNU/Cross-Modal-Retrieval",
     )
-    PRESETS = {"toolbox": {"beta": 1e3, "gamma": 0.01, "xi": 1e3}}  # noqa: RUF012
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"toolbox": {"beta": 1e3, "gamma": 0.01, "xi": 1e3}}
 
     def __init__(
         self,
