@@ -52,7 +52,7 @@ class SMFH(HashingMethod):
 
     - The code takes the first of an item's 6 nearest to be the item itself, and leaves out edges of length zero. Here
       an item is never its own neighbour, and duplicates are neighbours.
-    - It has no limit on the iterations.
+    - It has no limit on the iterations. 300 are enough on small data, where 50 are not.
     - Zero counts as +1 in a code; in the code as -1.
 
     Parameters
@@ -100,7 +100,7 @@ class SMFH(HashingMethod):
         gamma: float = 1.0,
         regularisation: float = 0.01,
         neighbours: int = 5,
-        iterations: int = 50,
+        iterations: int = 300,
     ) -> None:
         self.alpha = alpha
         self.beta = beta
