@@ -216,12 +216,10 @@ class OCMFH(HashingMethod):
         XX = [s.XX + x.T @ x for s, x in zip(state.sums, X, strict=True)]
         predict = [positive_solver(xx, penalty) for xx, penalty in zip(XX, w.penalties_p, strict=True)]
         V = self._factor(X, U, P)
+        XV = [s.XV + x.T @ V for s, x in zip(state.sums, X, strict=True)]
         for _ in range(self.iterations):
             VV = state.VV + V.T @ V
-            U = [
-                solve_positive(VV, s.VX + V.T @ x, penalty)
-                for s, x, penalty in zip(state.sums, X, w.penalties_u, strict=True)
-            ]
+            U = [solve_positive(VV, xv.T, penalty) for xv, penalty in zip(XV, w.penalties_u, strict=True)]
             V = self._factor(X, U, P)
             XV = [s.XV + x.T @ V for s, x in zip(state.sums, X, strict=True)]
             P = [solve(xv) for solve, xv in zip(predict, XV, strict=True)]
