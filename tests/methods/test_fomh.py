@@ -125,7 +125,7 @@ def test_codes_follow_the_labels_and_hash_functions_follow_the_codes():
 
 
 def test_a_kernel_as_narrow_as_the_distances_keeps_its_random_start():
-    """Why `spread` is not 1: as many anchors as items reproduce whatever codes they are given."""
+    """What the width of the kernel decides: as many anchors as items reproduce whatever codes they are given."""
     data = make_synthetic(n_train=300, classes=6, noise=0.5, seed=3)
     train = data.part("train")
     labels = train["image"].labels.argmax(axis=1)
