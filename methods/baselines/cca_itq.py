@@ -9,10 +9,8 @@ import numpy as np
 
 from cmrbench.core.citation import Citation
 from cmrbench.method import Context, MethodInfo
-from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, in_turn, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, in_turn, shared_designs, training_pairs
 from cmrbench_methods.blocks.itq import quantising_rotation, random_rotation, weighted_directions
-from cmrbench_methods.blocks.maps import Scaled
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -69,7 +67,7 @@ class CCAITQ(HashingMethod):
     def fit(self, train: Mapping[str, Items], val: Mapping[str, Items] | None, context: Context) -> Self:
         """Find the canonical directions, then the rotation."""
         pairs = training_pairs(self, train, context)
-        X, Y = (context.shared(("design", m), lambda z=z: Design(z, Scaled.fit(z))) for m, z in pairs.features.items())
+        X, Y = shared_designs(pairs, context).values()
         found = context.shared("directions", lambda: weighted_directions(X, Y, self.ridge))
         A, B = np.split(in_turn(np.vstack((found.A, found.B)), pairs.bits, "cca_itq", context), [len(found.A)])
         R = quantising_rotation(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, Method, paired_rows
+from cmrbench_methods.blocks.design import Design
 from cmrbench_methods.blocks.encoding import LinearSigns
 from cmrbench_methods.blocks.labels import labels_of
 from cmrbench_methods.blocks.linear import product, row_blocks, sign_codes
@@ -92,6 +94,23 @@ def training_pairs(method: Method, train: Mapping[str, Items], context: Context)
         check_labels(given, name, context)
         labels = given[:, given.any(axis=0)].astype(np.float64)
     return TrainingPairs(first, second, left.features, right.features, labels, context.bits)
+
+
+def centred_design(modality: str, features: np.ndarray) -> Design:
+    """Features minus their training mean."""
+    return Design(features, Scaled.fit(features))
+
+
+def uncentred_design(modality: str, features: np.ndarray) -> Design:
+    """Features as they are."""
+    return Design(features, Scaled.fit(features, centre=False))
+
+
+def shared_designs(
+    pairs: TrainingPairs, context: Context, make: Callable[[str, np.ndarray], Design] = centred_design
+) -> dict[str, Design]:
+    """``make(modality, features)`` of both modalities, in their order; runs that differ in bits alone share it."""
+    return {m: context.shared(("design", m), partial(make, m, z)) for m, z in pairs.features.items()}
 
 
 def check_length(bits: int, n: int, name: str, context: Context) -> None:

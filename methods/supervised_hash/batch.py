@@ -11,7 +11,7 @@ from cmrbench.core.citation import Citation
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.balanced import balanced_orthogonal_factor
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, shared_designs, training_pairs
 from cmrbench_methods.blocks.labels import similar
 from cmrbench_methods.blocks.linear import sign_codes, signs, unit_rows
 from cmrbench_methods.blocks.maps import AnchorRule, Scaled
@@ -98,10 +98,7 @@ class BATCH(HashingMethod):
         """Alternate over U, V and B; then regress the codes on the kernel features."""
         pairs = training_pairs(self, train, context)
         counts = {pairs.first: self.anchors_first, pairs.second: self.anchors_second}
-        designs = {
-            m: context.shared(("design", m), lambda m=m, z=z: anchor_design(z, counts[m], context.rng("anchors", m)))
-            for m, z in pairs.features.items()
-        }
+        designs = shared_designs(pairs, context, lambda m, z: anchor_design(z, counts[m], context.rng("anchors", m)))
         B = self._learn(*designs.values(), pairs.L, pairs.bits, context)
         self.dims_ = pairs.dims
         self.codes_ = dict.fromkeys(pairs.names, sign_codes(B))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,14 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, TrainingPairs, in_turn, training_pairs
+from cmrbench_methods.blocks.hashing import (
+    HashFunction,
+    HashingMethod,
+    TrainingPairs,
+    in_turn,
+    shared_designs,
+    training_pairs,
+)
 from cmrbench_methods.blocks.itq import quantising_rotation, random_rotation
 from cmrbench_methods.blocks.kernels import squared_distances
 from cmrbench_methods.blocks.labels import shares_label
@@ -106,7 +114,7 @@ class DCDH(HashingMethod):
         E = in_turn(E, pairs.bits, "dcdh", context)
         known = pairs.L.any(axis=1)
         B = signs(E) * known[:, None]
-        designs = {m: context.shared(("design", m), lambda m=m: self._design(m, pairs, context)) for m in pairs.names}
+        designs = shared_designs(pairs, context, lambda m, z: self._design(z, self._spaces(pairs, context)[m]))
         self.dims_ = pairs.dims
         self.functions_ = {m: HashFunction(Z.map, Z.ridge(B, self.ridge)) for m, Z in designs.items()}
         if not known.all():
@@ -115,7 +123,7 @@ class DCDH(HashingMethod):
         return self
 
     def _spaces(self, pairs: TrainingPairs, context: Context) -> dict[str, Space]:
-        return {m: context.shared(("space", m), lambda m=m: space_of(m, pairs.features[m])) for m in pairs.names}
+        return {m: context.shared(("space", m), partial(space_of, m, z)) for m, z in pairs.features.items()}
 
     def _choose(self, pairs: TrainingPairs, spaces: Mapping[str, Space], context: Context) -> np.ndarray:
         rng, quota = context.rng("candidates"), max(1, self.atoms // pairs.L.shape[1])
@@ -140,9 +148,7 @@ class DCDH(HashingMethod):
             parts.append(csr_matrix(local_codes(d, self.neighbours)))
         return csr_matrix(vstack(parts))
 
-    def _design(self, modality: str, pairs: TrainingPairs, context: Context) -> Design:
-        space = self._spaces(pairs, context)[modality]
-        features = pairs.features[modality]
+    def _design(self, features: np.ndarray, space: Space) -> Design:
         return Design(features, LocalCodes(space, space.scaled(features[self.atoms_]), self.neighbours))
 
 

@@ -12,7 +12,7 @@ from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
 from cmrbench_methods.blocks.discrete import coordinate_descent
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, shared_designs, training_pairs
 from cmrbench_methods.blocks.linear import ridge, sign_codes, signs
 from cmrbench_methods.blocks.maps import AnchorRule, Scaled
 
@@ -114,10 +114,7 @@ class DCH(HashingMethod):
         if self.variant not in ("paper", "released"):
             raise MethodError(f"dch: variant {self.variant!r} is neither paper nor released")
         pairs = training_pairs(self, train, context)
-        designs = {
-            m: context.shared(("design", m), lambda m=m, z=z: self._design(z, context.rng("anchors", m)))
-            for m, z in pairs.features.items()
-        }
+        designs = shared_designs(pairs, context, lambda m, z: self._design(z, context.rng("anchors", m)))
         B = signs(context.rng("dch").standard_normal((len(pairs), pairs.bits)))
         for iteration in range(self.iterations):
             G, before = ridge(B, pairs.L, self.lambda_g), B

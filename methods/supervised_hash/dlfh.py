@@ -10,12 +10,16 @@ import numpy as np
 
 from cmrbench.core.citation import Citation
 from cmrbench.method import Context, MethodInfo
-from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, training_pairs
+from cmrbench_methods.blocks.hashing import (
+    HashFunction,
+    HashingMethod,
+    shared_designs,
+    training_pairs,
+    uncentred_design,
+)
 from cmrbench_methods.blocks.labels import shares_label
 from cmrbench_methods.blocks.linear import row_blocks, sign_codes, signs
 from cmrbench_methods.blocks.logistic import sigmoid
-from cmrbench_methods.blocks.maps import Scaled
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -98,10 +102,8 @@ class DLFH(HashingMethod):
         pairs = training_pairs(self, train, context)
         factors = LatentFactors(self.lam, self.samples, self.iterations)
         codes = dict(zip(pairs.names, factors.learn(pairs.L, pairs.bits, context), strict=True))
-        self.functions_ = {}
-        for m, z in pairs.features.items():
-            phi = context.shared(("design", m), lambda z=z: Design(z, Scaled.fit(z, centre=False)))
-            self.functions_[m] = HashFunction(phi.map, phi.ridge(codes[m], self.gamma))
+        designs = shared_designs(pairs, context, uncentred_design)
+        self.functions_ = {m: HashFunction(phi.map, phi.ridge(codes[m], self.gamma)) for m, phi in designs.items()}
         self.dims_ = pairs.dims
         self.codes_ = {m: sign_codes(B) for m, B in codes.items()}
         return self

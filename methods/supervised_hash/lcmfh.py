@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +11,8 @@ import numpy as np
 from cmrbench.core.citation import Citation
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, shared_designs, training_pairs
 from cmrbench_methods.blocks.linear import sign_codes, solve_positive, unit_rows
-from cmrbench_methods.blocks.maps import Scaled
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -96,10 +96,8 @@ class LCMFH(HashingMethod):
         """Alternate over U_m, Z and P_m."""
         pairs = training_pairs(self, train, context)
         L = unit_rows(pairs.L)
-        designs = {
-            m: context.shared(("design", m), lambda z=z: Design(z, Scaled.fit(z))) for m, z in pairs.features.items()
-        }
-        crosses = {m: context.shared(("labels", m), lambda X=X: X.cross(L)) for m, X in designs.items()}
+        designs = shared_designs(pairs, context)
+        crosses = {m: context.shared(("labels", m), partial(X.cross, L)) for m, X in designs.items()}
         factors = LabelFactors(self, list(designs.values()), list(crosses.values()), L.T @ L)
         factors.start(pairs.bits, context.rng("lcmfh"))
         last = decrease = np.inf

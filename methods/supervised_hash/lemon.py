@@ -12,9 +12,16 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.balanced import balanced_orthogonal_factor
-from cmrbench_methods.blocks.design import Design
 from cmrbench_methods.blocks.discrete import procrustes
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, TrainingPairs, check_codes, training_pairs
+from cmrbench_methods.blocks.hashing import (
+    HashFunction,
+    HashingMethod,
+    TrainingPairs,
+    check_codes,
+    shared_designs,
+    training_pairs,
+    uncentred_design,
+)
 from cmrbench_methods.blocks.labels import labels_of
 from cmrbench_methods.blocks.linear import sign_codes, signs, solve_positive, unit_rows
 from cmrbench_methods.blocks.maps import Scaled
@@ -116,7 +123,7 @@ class LEMON(HashingMethod):
             B[rows], sums = self._learn(L[rows], sums, context)
             context.progress(sums.chunks, len(chunks), "")
         check_codes(B, "lemon")
-        designs = {m: context.shared(("design", m), lambda z=z: raw(z)) for m, z in pairs.features.items()}
+        designs = shared_designs(pairs, context, uncentred_design)
         self._keep(pairs, B, sums, {m: (phi.gram, phi.cross(B)) for m, phi in designs.items()})
         return self
 
@@ -140,7 +147,7 @@ class LEMON(HashingMethod):
                 f"and was given a chunk with {pairs.bits} bits and {L.shape[1]} classes"
             )
         new, sums = self._learn(L, sums, context)
-        designs = {m: raw(z) for m, z in pairs.features.items()}
+        designs = {m: uncentred_design(m, z) for m, z in pairs.features.items()}
         moments = {m: (phi.gram, phi.cross(new)) for m, phi in designs.items()}
         if known:
             moments = {m: (self.moments_[m][0] + g, self.moments_[m][1] + c) for m, (g, c) in moments.items()}
@@ -187,7 +194,7 @@ class LEMON(HashingMethod):
         self.sums_, self.moments_ = sums, moments
         self.codes_ = dict.fromkeys(pairs.names, sign_codes(codes))
         self.functions_ = {
-            m: HashFunction(identity(gram.shape[0]), solve_positive(gram, cross, self.xi))
+            m: HashFunction(Scaled(np.zeros(len(gram))), solve_positive(gram, cross, self.xi))
             for m, (gram, cross) in moments.items()
         }
 
@@ -251,13 +258,3 @@ class Chunk:
 def similar_to(G: np.ndarray, M: np.ndarray, GM: np.ndarray, M1: np.ndarray) -> np.ndarray:
     """``S M`` (n, K), S = 2 G G' - 1 1', over the chunk and those before with sums G'M and 1'M."""
     return np.asarray(2 * G @ (GM + G.T @ M) - (M1 + M.sum(axis=0)))
-
-
-def raw(features: np.ndarray) -> Design:
-    """Features as they are."""
-    return Design(features, identity(features.shape[1]))
-
-
-def identity(width: int) -> Scaled:
-    """The map that changes nothing."""
-    return Scaled(np.zeros(width))

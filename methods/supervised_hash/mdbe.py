@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +11,8 @@ import numpy as np
 from cmrbench.core.citation import Citation
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, shared_designs, training_pairs
 from cmrbench_methods.blocks.linear import sign_codes, solve_positive
-from cmrbench_methods.blocks.maps import Scaled
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -100,12 +100,10 @@ class MDBE(HashingMethod):
     def fit(self, train: Mapping[str, Items], val: Mapping[str, Items] | None, context: Context) -> Self:
         """Alternate over D, W_m and P_m."""
         pairs = training_pairs(self, train, context)
-        designs = {
-            m: context.shared(("design", m), lambda z=z: Design(z, Scaled.fit(z))) for m, z in pairs.features.items()
-        }
+        designs = shared_designs(pairs, context)
         bases = [principal(designs[pairs.first], self.components), principal(designs[pairs.second], 0)]
         views = [
-            View(X.gram, context.shared(("labels", m), lambda X=X: X.cross(pairs.L)), E)
+            View(X.gram, context.shared(("labels", m), partial(X.cross, pairs.L)), E)
             for (m, X), E in zip(designs.items(), bases, strict=True)
         ]
         embedding = Embedding(self, views, pairs.L.T @ pairs.L)

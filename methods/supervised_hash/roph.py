@@ -14,7 +14,7 @@ from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.cuts import attractive_signs
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, shared_designs, training_pairs
 from cmrbench_methods.blocks.kernels import squared_distances
 from cmrbench_methods.blocks.linear import row_blocks, signs
 from cmrbench_methods.blocks.maps import AnchorRule, Scaled
@@ -120,10 +120,7 @@ class RoPH(HashingMethod):
             if value is not None and (value != int(value) or value < 0):
                 raise MethodError(f"roph: {name} must be a whole number and not negative, it is {value:g}")
         pairs = training_pairs(self, train, context)
-        designs = {
-            m: context.shared(("design", m), lambda m=m, z=z: self._design(z, context.rng("anchors", m)))
-            for m, z in pairs.features.items()
-        }
+        designs = shared_designs(pairs, context, lambda m, z: self._design(z, context.rng("anchors", m)))
         triplets = context.shared("triplets", lambda: Triplets.drawn(pairs.L, self.triplets, context.rng("triplets")))
         B = self._learn(list(designs.values()), triplets, pairs.bits, context)
         self.dims_ = pairs.dims

@@ -11,7 +11,7 @@ from cmrbench.core.citation import Citation
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
 from cmrbench_methods.blocks.discrete import procrustes
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, shared_designs, training_pairs
 from cmrbench_methods.blocks.linear import sign_codes, signs
 from cmrbench_methods.blocks.maps import AnchorRule, Scaled
 
@@ -96,10 +96,7 @@ class SCRATCH(HashingMethod):
     def fit(self, train: Mapping[str, Items], val: Mapping[str, Items] | None, context: Context) -> Self:
         """Alternate over B, U, G, W, V and R."""
         pairs = training_pairs(self, train, context)
-        designs = {
-            m: context.shared(("design", m), lambda m=m, z=z: self._design(z, context.rng("anchors", m)))
-            for m, z in pairs.features.items()
-        }
+        designs = shared_designs(pairs, context, lambda m, z: self._design(z, context.rng("anchors", m)))
         X, Y = designs.values()
         B, R, W = self._learn(X, Y, pairs.L, pairs.bits, context)
         check_codes(B, "scratch")

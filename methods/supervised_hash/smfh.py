@@ -13,10 +13,9 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, shared_designs, training_pairs
 from cmrbench_methods.blocks.labels import similar
 from cmrbench_methods.blocks.linear import sign_codes, solve_positive
-from cmrbench_methods.blocks.maps import Scaled
 from cmrbench_methods.blocks.neighbours import neighbour_graph
 
 if TYPE_CHECKING:
@@ -119,9 +118,7 @@ class SMFH(HashingMethod):
         if self.neighbours < 1:
             raise MethodError(f"smfh: an item needs at least 1 neighbour, not {self.neighbours}")
         pairs = training_pairs(self, train, context)
-        designs = {
-            m: context.shared(("design", m), lambda z=z: Design(z, Scaled.fit(z))) for m, z in pairs.features.items()
-        }
+        designs = shared_designs(pairs, context)
         edges = context.shared(
             "edges", lambda: sum(neighbour_graph(z, self.neighbours) for z in pairs.features.values())
         )

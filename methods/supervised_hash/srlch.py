@@ -10,7 +10,7 @@ import numpy as np
 from cmrbench.core.citation import Citation
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, shared_designs, training_pairs
 from cmrbench_methods.blocks.linear import ridge, sign_codes, signs
 from cmrbench_methods.blocks.maps import AnchorRule, Scaled
 
@@ -101,10 +101,7 @@ class SRLCH(HashingMethod):
     def fit(self, train: Mapping[str, Items], val: Mapping[str, Items] | None, context: Context) -> Self:
         """Alternate over the regressions P, W and the codes B."""
         pairs = training_pairs(self, train, context)
-        designs = {
-            m: context.shared(("design", m), lambda m=m, z=z: self._design(z, context.rng("anchors", m)))
-            for m, z in pairs.features.items()
-        }
+        designs = shared_designs(pairs, context, lambda m, z: self._design(z, context.rng("anchors", m)))
         V, T = designs.values()
         B = signs(context.rng("srlch").standard_normal((len(pairs), pairs.bits)))
         for iteration in range(self.iterations):

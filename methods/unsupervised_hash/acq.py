@@ -10,12 +10,10 @@ import numpy as np
 from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
-from cmrbench_methods.blocks.design import Design
 from cmrbench_methods.blocks.discrete import procrustes
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, in_turn, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, in_turn, shared_designs, training_pairs
 from cmrbench_methods.blocks.itq import random_rotation, weighted_directions
 from cmrbench_methods.blocks.linear import signs, unit_rows
-from cmrbench_methods.blocks.maps import Scaled
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -81,7 +79,7 @@ class ACQ(HashingMethod):
         if self.mu < 0:
             raise MethodError(f"acq: mu must not be negative, it is {self.mu:g}")
         pairs = training_pairs(self, train, context)
-        X, Y = (context.shared(("design", m), lambda z=z: Design(z, Scaled.fit(z))) for m, z in pairs.features.items())
+        X, Y = shared_designs(pairs, context).values()
         found = context.shared("directions", lambda: weighted_directions(X, Y, self.ridge))
         A, B = np.split(in_turn(np.vstack((found.A, found.B)), pairs.bits, "acq", context), [len(found.A)])
         turns = CoQuantization(unit_rows(X.dot(A)), unit_rows(Y.dot(B)), self.mu)

@@ -12,7 +12,7 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashingMethod, training_pairs
+from cmrbench_methods.blocks.hashing import HashingMethod, shared_designs, training_pairs
 from cmrbench_methods.blocks.kernels import squared_distances
 from cmrbench_methods.blocks.linear import mean_rows, product, row_blocks, solve_positive
 
@@ -96,10 +96,7 @@ class CCQ(HashingMethod):
         if not (self.lambda_ > 0 and self.ridge > 0):
             raise MethodError(f"ccq: lambda_ ({self.lambda_:g}) and ridge ({self.ridge:g}) must be positive")
         pairs = training_pairs(self, train, context)
-        designs = {
-            m: context.shared(("design", m), lambda z=z: Design(z, Standardised.fit(z)))
-            for m, z in pairs.features.items()
-        }
+        designs = shared_designs(pairs, context, lambda m, z: Design(z, Standardised.fit(z)))
         books, words = self._learn(*designs.values(), pairs.bits, context)
         sums = books.sums(words)
         self.dims_ = pairs.dims

@@ -11,10 +11,8 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.collective import CollectiveFactors, CollectiveWeights, JointGram
-from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, shared_designs, training_pairs
 from cmrbench_methods.blocks.linear import sign_codes
-from cmrbench_methods.blocks.maps import Scaled
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -107,9 +105,7 @@ class CMFH(HashingMethod):
         if self.variant not in ("paper", "released"):
             raise MethodError(f"cmfh: variant {self.variant!r} is neither paper nor released")
         pairs = training_pairs(self, train, context)
-        designs = {
-            m: context.shared(("design", m), lambda z=z: Design(z, Scaled.fit(z))) for m, z in pairs.features.items()
-        }
+        designs = shared_designs(pairs, context)
         gram = context.shared("gram", lambda: JointGram(*designs.values()))
         factors = self._learn(gram, pairs.bits, context)
         self.dims_ = pairs.dims

@@ -12,7 +12,7 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, shared_designs, training_pairs
 from cmrbench_methods.blocks.kernels import squared_distances
 from cmrbench_methods.blocks.linear import row_blocks, sign_codes, signs
 from cmrbench_methods.blocks.maps import Scaled
@@ -112,10 +112,7 @@ class FSH(HashingMethod):
         """Join items to anchors; then alternate over B, B_s, W and eta."""
         self._check()
         pairs = training_pairs(self, train, context)
-        designs = {
-            m: context.shared(("design", m), lambda z=z: Design(z, Scaled.fit(z, unit="first")))
-            for m, z in pairs.features.items()
-        }
+        designs = shared_designs(pairs, context, lambda m, z: Design(z, Scaled.fit(z, unit="first")))
         for m, X in designs.items():
             if X.square_sum <= 1e-12 * len(X):
                 raise MethodError(

@@ -12,10 +12,16 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, TrainingPairs, in_turn, training_pairs
+from cmrbench_methods.blocks.hashing import (
+    HashFunction,
+    HashingMethod,
+    TrainingPairs,
+    in_turn,
+    training_pairs,
+    uncentred_design,
+)
 from cmrbench_methods.blocks.kernels import squared_distances
 from cmrbench_methods.blocks.linear import row_blocks, sign_codes
-from cmrbench_methods.blocks.maps import Scaled
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -117,7 +123,7 @@ class IMH(HashingMethod):
             )
 
     def _problem(self, pairs: TrainingPairs) -> Embedding:
-        designs = tuple(Design(z, Scaled.fit(z, centre=False)) for z in pairs.features.values())
+        designs = tuple(uncentred_design(m, z) for m, z in pairs.features.items())
         skip = self.variant == "released"
         graphs = [laplacian(nearest(V, min(self.neighbours, len(V) - 1), skip)) for V in designs]
         return Embedding(designs, self.smoothness * sum(graphs[1:], start=graphs[0]), self.beta)

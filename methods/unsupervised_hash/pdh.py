@@ -12,9 +12,8 @@ from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.correlation import add_ridge, canonical_directions, supported
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, in_turn, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, in_turn, shared_designs, training_pairs
 from cmrbench_methods.blocks.linear import signs
-from cmrbench_methods.blocks.maps import Scaled
 from cmrbench_methods.blocks.svm import SquaredHinge
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ class PDH(HashingMethod):
         if not self.C > 0 or self.rounds < 1:
             raise MethodError(f"pdh: C must be positive and rounds at least 1, not {self.C:g} and {self.rounds}")
         pairs = training_pairs(self, train, context)
-        X, Y = (context.shared(("design", m), lambda z=z: Design(z, Scaled.fit(z))) for m, z in pairs.features.items())
+        X, Y = shared_designs(pairs, context).values()
         start = context.shared("start", lambda: canonical_start(X, Y))[:, : pairs.bits]
         weights = in_turn(self._learn(X, Y, start, context), pairs.bits, "pdh", context)
         self.dims_ = pairs.dims

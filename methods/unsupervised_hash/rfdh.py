@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +12,15 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, TrainingPairs, training_pairs
+from cmrbench_methods.blocks.hashing import (
+    HashFunction,
+    HashingMethod,
+    TrainingPairs,
+    shared_designs,
+    training_pairs,
+    uncentred_design,
+)
 from cmrbench_methods.blocks.linear import mean_rows, sign_codes, solve_positive
-from cmrbench_methods.blocks.maps import Scaled
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -110,9 +117,7 @@ class RFDH(HashingMethod):
         """Factorise; then fit the hash functions to the codes."""
         self._check()
         pairs = training_pairs(self, train, context)
-        designs = {
-            m: context.shared(("design", m), lambda m=m, z=z: design_of(m, z)) for m, z in pairs.features.items()
-        }
+        designs = shared_designs(pairs, context, design_of)
         B = self._factorise(designs, pairs, context)
         self.dims_ = pairs.dims
         self.codes_ = dict.fromkeys(pairs.names, sign_codes(B.T - 0.5))
@@ -129,7 +134,7 @@ class RFDH(HashingMethod):
 
     def _factorise(self, designs: Mapping[str, Design], pairs: TrainingPairs, context: Context) -> np.ndarray:
         B = (context.rng("codes").random((pairs.bits, len(pairs))) > 0.5).astype(np.float64)
-        factors = [Factor(X, context.shared(("squares", m), lambda X=X: square_lengths(X))) for m, X in designs.items()]
+        factors = [Factor(X, context.shared(("squares", m), partial(square_lengths, X))) for m, X in designs.items()]
         for factor in factors:
             factor.refit(B, self.gamma, np.ones(len(pairs)))
         w = np.full(len(factors), 1 / len(factors))
@@ -228,7 +233,7 @@ def balanced_bits(B: np.ndarray, factors: list[Factor], weights: list[np.ndarray
 
 def design_of(modality: str, features: np.ndarray) -> Design:
     """The features as they are; an error if all rows are the same, since one code would then serve for all."""
-    X = Design(features, Scaled.fit(features, centre=False))
+    X = uncentred_design(modality, features)
     mean = mean_rows(features)
     if X.square_sum - len(X) * float(mean @ mean) <= 1e-12 * X.square_sum:
         raise MethodError(

@@ -12,9 +12,8 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashingMethod, check_codes, training_pairs
+from cmrbench_methods.blocks.hashing import HashingMethod, check_codes, shared_designs, training_pairs, uncentred_design
 from cmrbench_methods.blocks.linear import product, row_blocks, sign_codes, solve_positive
-from cmrbench_methods.blocks.maps import Scaled
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -108,10 +107,7 @@ class STMH(HashingMethod):
         if not self.gamma > 0:
             raise MethodError(f"stmh: gamma must be above 0, it is {self.gamma}")
         pairs = training_pairs(self, train, context)
-        X, Y = (
-            context.shared(("design", m), lambda z=z: Design(z, Scaled.fit(z, centre=False)))
-            for m, z in pairs.features.items()
-        )
+        X, Y = shared_designs(pairs, context, uncentred_design).values()
         topics = Topics(self, X, Y)
         topics.start(pairs.bits, context.rng("stmh"))
         last = change = np.inf

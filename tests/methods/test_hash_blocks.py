@@ -13,7 +13,7 @@ from cmrbench.method import Context
 from cmrbench_methods.blocks import design as design_module
 from cmrbench_methods.blocks.design import Design
 from cmrbench_methods.blocks.discrete import coordinate_descent, procrustes
-from cmrbench_methods.blocks.hashing import in_turn, training_pairs
+from cmrbench_methods.blocks.hashing import in_turn, shared_designs, training_pairs, uncentred_design
 from cmrbench_methods.blocks.kernels import squared_distances
 from cmrbench_methods.blocks.labels import shares_label, similar
 from cmrbench_methods.blocks.maps import AnchorRule, Scaled, centres
@@ -189,6 +189,31 @@ def test_an_ordinary_training_set_is_not_commented(caplog):
     with caplog.at_level(logging.WARNING):
         training_pairs(BATCH(), small_items(n=30), Context(bits=16))
     assert not caplog.records
+
+
+def test_designs_are_made_once_for_all_code_lengths():
+    memo, made, train = {}, [], small_items(n=30)
+
+    def make(modality, features):
+        made.append(modality)
+        return uncentred_design(modality, features)
+
+    first, again = (
+        shared_designs(pairs, context, make)
+        for context in (Context(bits=4, memo=memo), Context(bits=8, memo=memo))
+        for pairs in [training_pairs(BATCH(), train, context)]
+    )
+    assert made == list(first) == ["image", "text"]
+    for m, items in train.items():
+        assert first[m] is again[m]
+        np.testing.assert_array_equal(first[m].array(), items.features)
+
+
+def test_designs_are_centred_unless_told_otherwise():
+    context, train = Context(bits=4), small_items(n=30)
+    for m, phi in shared_designs(training_pairs(BATCH(), train, context), context).items():
+        centred = train[m].features.astype(np.float64) - train[m].features.mean(axis=0, dtype=np.float64)
+        np.testing.assert_allclose(phi.array(), centred, atol=1e-12)
 
 
 def test_what_cannot_be_learned_from_is_refused():
