@@ -1,12 +1,17 @@
-"""Kernel logistic regression for all bits of a code at once."""
+"""Kernel logistic regression for all bits of a code at once, and the hash functions that it gives."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from cmrbench.method import Context
+from cmrbench_methods.blocks.design import Design
+from cmrbench_methods.blocks.hashing import HashFunction, TrainingPairs
+from cmrbench_methods.blocks.kernels import rbf
+from cmrbench_methods.blocks.maps import AnchorRule, Scaled
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,53 @@ class LogisticRule:
     iterations: int = 500
     gradient: float = 1e-5
     progress: float = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class LogisticDesign:
+    """One modality's training items as kernel logistic regression over anchors needs them.
+
+    The RBF kernel has the width "pairs" of `AnchorRule`, and its columns are not centred.
+
+    Attributes
+    ----------
+    phi : Design
+        Kernel of the training items and the anchors, (n, m).
+    K0 : ndarray
+        Kernel of the anchors, (m, m).
+    """
+
+    phi: Design
+    K0: np.ndarray
+
+    @classmethod
+    def fit(
+        cls, features: np.ndarray, rng: np.random.Generator, count: int, choose: str = "random", *, centre: bool = True
+    ) -> LogisticDesign:
+        """Choose anchors of features (n, d), minus their mean if `centre`; `count` and `choose` as in `AnchorRule`."""
+        rule = AnchorRule(count, choose, width="pairs", centre=False)
+        kernel = rule.fit(features, Scaled.fit(features, centre=centre), rng)
+        return cls(Design(features, kernel), rbf(kernel.anchors, kernel.anchors, kernel.gamma))
+
+    def hash_function(self, codes: np.ndarray, penalty: float, context: Context) -> HashFunction:
+        """The hash function that predicts codes (n, bits) in {-1, +1} of the training items."""
+        W = logistic_weights(self.phi.array(), self.K0, codes, context, LogisticRule(penalty))
+        return HashFunction(self.phi.map, W)
+
+
+def shared_logistic_designs(
+    pairs: TrainingPairs, context: Context, count: int, choose: str = "random", *, centre: bool = True
+) -> dict[str, LogisticDesign]:
+    """`LogisticDesign.fit` of both modalities, which runs that differ in bits alone share.
+
+    Random anchors are the same training items in both; k-means centres are each modality's own.
+    """
+
+    def make(modality: str, features: np.ndarray) -> LogisticDesign:
+        rng = context.rng("anchors", modality) if choose == "kmeans" else context.rng("anchors")
+        return LogisticDesign.fit(features, rng, count, choose, centre=centre)
+
+    return {m: context.shared(("kernel", m), partial(make, m, z)) for m, z in pairs.features.items()}
 
 
 def logistic_weights(

@@ -10,13 +10,10 @@ import numpy as np
 from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
-from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, training_pairs
-from cmrbench_methods.blocks.kernels import rbf
+from cmrbench_methods.blocks.hashing import HashingMethod, check_codes, training_pairs
 from cmrbench_methods.blocks.labels import similar
 from cmrbench_methods.blocks.linear import sign_codes, signs, unit_rows
-from cmrbench_methods.blocks.logistic import LogisticRule, logistic_weights
-from cmrbench_methods.blocks.maps import AnchorRule, Scaled
+from cmrbench_methods.blocks.logistic import shared_logistic_designs
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -105,21 +102,15 @@ class GSPH(HashingMethod):
         pairs = training_pairs(self, train, context)
         codes = [signs(relaxed) for relaxed in self._relaxed_codes(unit_rows(pairs.L), pairs.bits, context)]
         check_codes(np.vstack(codes), "gsph")
-        functions, values = {}, {}
-        for (m, z), targets in zip(pairs.features.items(), codes, strict=True):
-            phi, K0 = context.shared(("kernel", m), lambda m=m, z=z: self._kernel(m, z, context))
-            W = logistic_weights(phi.array(), K0, targets, context, LogisticRule(self.penalty))
-            functions[m], values[m] = HashFunction(phi.map, W), phi.dot(W)
+        designs = shared_logistic_designs(pairs, context, self.n_anchors, self.anchors)
         self.dims_ = pairs.dims
-        self.functions_ = functions
-        self.codes_ = dict.fromkeys(pairs.names, unified_codes(*values.values()))
+        self.functions_ = {
+            m: design.hash_function(targets, self.penalty, context)
+            for (m, design), targets in zip(designs.items(), codes, strict=True)
+        }
+        values = [design.phi.dot(self.functions_[m].weights) for m, design in designs.items()]
+        self.codes_ = dict.fromkeys(pairs.names, unified_codes(*values))
         return self
-
-    def _kernel(self, modality: str, features: np.ndarray, context: Context) -> tuple[Design, np.ndarray]:
-        rng = context.rng("anchors", modality) if self.anchors == "kmeans" else context.rng("anchors")
-        rule = AnchorRule(self.n_anchors, self.anchors, width="pairs", centre=False)
-        kernel = rule.fit(features, Scaled.fit(features), rng)
-        return Design(features, kernel), rbf(kernel.anchors, kernel.anchors, kernel.gamma)
 
     def _relaxed_codes(self, G: np.ndarray, bits: int, context: Context) -> tuple[np.ndarray, np.ndarray]:
         """A and B (n, bits), entries in [-1, 1], of G (n, C)."""

@@ -5,15 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cmrbench.method import Context, MethodInfo
-from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, training_pairs
-from cmrbench_methods.blocks.kernels import rbf
+from cmrbench_methods.blocks.hashing import HashingMethod, training_pairs
 from cmrbench_methods.blocks.linear import sign_codes
-from cmrbench_methods.blocks.logistic import LogisticRule, logistic_weights
-from cmrbench_methods.blocks.maps import AnchorRule, Scaled
+from cmrbench_methods.blocks.logistic import shared_logistic_designs
 from cmrbench_methods.supervised_hash.dlfh import JIANG_LI, LatentFactors
 
 if TYPE_CHECKING:
@@ -79,20 +74,8 @@ class KDLFH(HashingMethod):
         pairs = training_pairs(self, train, context)
         factors = LatentFactors(self.lam, self.samples, self.iterations)
         codes = dict(zip(pairs.names, factors.learn(pairs.L, pairs.bits, context), strict=True))
-        self.functions_ = {
-            m: self._function(context.shared(("kernel", m), lambda z=z: self._kernel(z, context)), codes[m], context)
-            for m, z in pairs.features.items()
-        }
+        designs = shared_logistic_designs(pairs, context, self.anchors, centre=False)
+        self.functions_ = {m: design.hash_function(codes[m], self.eta, context) for m, design in designs.items()}
         self.dims_ = pairs.dims
         self.codes_ = {m: sign_codes(B) for m, B in codes.items()}
         return self
-
-    def _kernel(self, features: np.ndarray, context: Context) -> tuple[Design, np.ndarray]:
-        rule = AnchorRule(self.anchors, width="pairs", centre=False)
-        kernel = rule.fit(features, Scaled.fit(features, centre=False), context.rng("anchors"))
-        return Design(features, kernel), rbf(kernel.anchors, kernel.anchors, kernel.gamma)
-
-    def _function(self, kernels: tuple[Design, np.ndarray], codes: np.ndarray, context: Context) -> HashFunction:
-        phi, K0 = kernels
-        W = logistic_weights(phi.array(), K0, codes, context, LogisticRule(self.eta))
-        return HashFunction(phi.map, W)

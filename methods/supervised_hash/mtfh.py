@@ -12,14 +12,11 @@ import numpy as np
 from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
-from cmrbench_methods.blocks.design import Design
 from cmrbench_methods.blocks.discrete import coordinate_descent
 from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_labels, check_length
-from cmrbench_methods.blocks.kernels import rbf
 from cmrbench_methods.blocks.labels import labels_of
 from cmrbench_methods.blocks.linear import product, ridge, sign_codes, signs
-from cmrbench_methods.blocks.logistic import LogisticRule, logistic_weights
-from cmrbench_methods.blocks.maps import AnchorRule, Scaled
+from cmrbench_methods.blocks.logistic import LogisticDesign
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -152,14 +149,10 @@ class MTFH(HashingMethod):
         return codes
 
     def _hash_function(self, modality: str, features: np.ndarray, context: Context) -> HashFunction:
-        def kernels() -> tuple[Design, np.ndarray]:
-            rule = AnchorRule(self.anchors, width="pairs", centre=False)
-            kernel = rule.fit(features, Scaled.fit(features), context.rng("anchors", modality))
-            return Design(features, kernel), rbf(kernel.anchors, kernel.anchors, kernel.gamma)
-
-        design, K0 = context.shared(("kernels", modality), kernels)
-        rule = LogisticRule(penalty=self.penalty)
-        return HashFunction(design.map, logistic_weights(design.array(), K0, self.codes_[modality], context, rule))
+        design = context.shared(
+            ("kernel", modality), lambda: LogisticDesign.fit(features, context.rng("anchors", modality), self.anchors)
+        )
+        return design.hash_function(self.codes_[modality], self.penalty, context)
 
     def code_length(self, modality: str, bits: int) -> int:
         """`second_bits` for the second modality, if there are any; else `bits`."""

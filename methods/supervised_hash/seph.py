@@ -10,12 +10,9 @@ import numpy as np
 from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
-from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, training_pairs
-from cmrbench_methods.blocks.kernels import rbf
+from cmrbench_methods.blocks.hashing import HashingMethod, training_pairs
 from cmrbench_methods.blocks.linear import row_blocks, sign_codes, signs, unit_rows
-from cmrbench_methods.blocks.logistic import LogisticRule, logistic_weights
-from cmrbench_methods.blocks.maps import AnchorRule, Scaled
+from cmrbench_methods.blocks.logistic import shared_logistic_designs
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -114,21 +111,12 @@ class SePH(HashingMethod):
             raise MethodError(f"seph: anchors {self.anchors!r} are neither kmeans nor random")
         pairs = training_pairs(self, train, context)
         B = signs(self._relaxed_codes(pairs.L, pairs.bits, context))
-        functions, values = {}, {}
-        for m, z in pairs.features.items():
-            phi, K0 = context.shared(("kernel", m), lambda m=m, z=z: self._kernel(m, z, context))
-            W = logistic_weights(phi.array(), K0, B, context, LogisticRule(self.penalty))
-            functions[m], values[m] = HashFunction(phi.map, W), phi.dot(W)
+        designs = shared_logistic_designs(pairs, context, self.n_anchors, self.anchors)
         self.dims_ = pairs.dims
-        self.functions_ = functions
-        self.codes_ = dict.fromkeys(pairs.names, unified_codes(*values.values(), B))
+        self.functions_ = {m: design.hash_function(B, self.penalty, context) for m, design in designs.items()}
+        values = [design.phi.dot(self.functions_[m].weights) for m, design in designs.items()]
+        self.codes_ = dict.fromkeys(pairs.names, unified_codes(*values, B))
         return self
-
-    def _kernel(self, modality: str, features: np.ndarray, context: Context) -> tuple[Design, np.ndarray]:
-        rng = context.rng("anchors", modality) if self.anchors == "kmeans" else context.rng("anchors")
-        rule = AnchorRule(self.n_anchors, self.anchors, width="pairs", centre=False)
-        kernel = rule.fit(features, Scaled.fit(features), rng)
-        return Design(features, kernel), rbf(kernel.anchors, kernel.anchors, kernel.gamma)
 
     def _relaxed_codes(self, L: np.ndarray, bits: int, context: Context) -> np.ndarray:
         """H (n, bits) of the smallest objective among all steps."""

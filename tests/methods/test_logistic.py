@@ -1,11 +1,23 @@
 """Batched kernel logistic regression against Newton's method for each bit, and the bound that it preconditions by."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from small_items import small_items
 
 from cmrbench.method import Context
+from cmrbench_methods.blocks.hashing import training_pairs
 from cmrbench_methods.blocks.kernels import rbf
-from cmrbench_methods.blocks.logistic import LogisticRule, logistic_weights, preconditioner, sigmoid
+from cmrbench_methods.blocks.logistic import (
+    LogisticDesign,
+    LogisticRule,
+    logistic_weights,
+    preconditioner,
+    shared_logistic_designs,
+    sigmoid,
+)
+from cmrbench_methods.supervised_hash.seph import SePH
 
 C = LogisticRule().penalty
 
@@ -69,3 +81,30 @@ def test_stopping_early_is_a_warning(rng, caplog):
 
 def test_the_sigmoid_does_not_overflow():
     np.testing.assert_array_equal(sigmoid(np.array([-1000.0, 0.0, 1000.0])), [0, 0.5, 1])
+
+
+def test_a_hash_function_has_the_weights_over_its_anchors(rng):
+    x = rng.standard_normal((80, 4)).astype(np.float32) + 3
+    codes = np.where(x[:, :3] > 3, 1.0, -1.0)
+    design = LogisticDesign.fit(x, np.random.default_rng(1), 20)
+    z = x - x.mean(axis=0, dtype=np.float64)
+    gamma = 1 / ((z[:, None] - z[None]) ** 2).sum(axis=-1).mean()
+    anchors = z[np.sort(np.random.default_rng(1).choice(80, 20, replace=False))]
+    K, K0 = rbf(z, anchors, gamma), rbf(anchors, anchors, gamma)
+    np.testing.assert_allclose(design.phi.array(), K, atol=1e-12)
+    np.testing.assert_allclose(design.K0, K0, atol=1e-12)
+    values = design.hash_function(codes, 0.1, Context(bits=3)).values(x)
+    W = logistic_weights(K, K0, codes, Context(bits=3), LogisticRule(0.1))
+    np.testing.assert_allclose(values, K @ W, atol=1e-3)
+
+
+def test_random_anchors_are_the_same_items_in_both_modalities():
+    train, context = small_items(n=60, dims=(5, 5)), Context(bits=4)
+    train["text"] = replace(train["text"], features=train["image"].features)
+    pairs = training_pairs(SePH(), train, context)
+    for choose, same in (("random", True), ("kmeans", False)):
+        designs = shared_logistic_designs(pairs, Context(bits=4), 10, choose)
+        first, second = (d.phi.map.anchors for d in designs.values())
+        assert np.array_equal(first, second) == same
+    plain = shared_logistic_designs(pairs, Context(bits=4), 10, centre=False)["image"].phi.map
+    assert np.isin(plain.anchors.astype(np.float32), pairs.X).all()
