@@ -20,8 +20,8 @@ from cmrbench_methods.blocks.hashing import (
     training_pairs,
     uncentred_design,
 )
-from cmrbench_methods.blocks.kernels import squared_distances
-from cmrbench_methods.blocks.linear import row_blocks, sign_codes
+from cmrbench_methods.blocks.linear import sign_codes
+from cmrbench_methods.blocks.neighbours import nearest
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -193,36 +193,6 @@ def oriented(F: np.ndarray) -> np.ndarray:
     """Eigenvectors with the sign that makes the largest entry of every column positive."""
     largest = F[np.abs(F).argmax(axis=0), np.arange(F.shape[1])]
     return np.asarray(F * np.where(largest < 0, -1.0, 1.0))
-
-
-def nearest(V: Design, k: int, skip: bool = False) -> np.ndarray:
-    """The k nearest other rows of every row, in Euclidean distance: (n, k). Compares all pairs, in blocks.
-
-    Of equally near rows the first count. With `skip`, no row is left out as the row itself; of the k + 1 nearest, the
-    first is.
-    """
-    n, wanted = len(V), k + skip
-    found = np.empty((n, wanted), dtype=np.int64)
-    for rows in row_blocks(n, 1024):
-        x = V.block(rows)
-        best, index = np.full((len(x), wanted), np.inf), np.zeros((len(x), wanted), dtype=np.int64)
-        for others in row_blocks(n):
-            z = V.block(others)
-            distances = squared_distances(x, z)
-            # What is left of equal rows is rounding, which must not decide which of them is nearest.
-            distances[distances < 1e-13 * float((z * z).sum(axis=1).max())] = 0.0
-            if not skip:
-                itself = np.arange(max(rows.start, others.start), min(rows.stop, others.stop))
-                distances[itself - rows.start, itself - others.start] = np.inf
-            for _ in range(min(wanted, len(z))):  # of equal distances, the first
-                first = distances.argmin(axis=1)[:, None]
-                best = np.hstack((best, np.take_along_axis(distances, first, 1)))
-                index = np.hstack((index, first + others.start))
-                np.put_along_axis(distances, first, np.inf, 1)
-            chosen = np.argsort(best, axis=1, kind="stable")[:, :wanted]
-            best, index = np.take_along_axis(best, chosen, 1), np.take_along_axis(index, chosen, 1)
-        found[rows] = index
-    return found[:, skip:]
 
 
 def laplacian(neighbours: np.ndarray) -> csr_matrix:

@@ -12,7 +12,8 @@ from cmrbench.method import Context
 from cmrbench_methods.blocks.design import Design
 from cmrbench_methods.blocks.hashing import HashFunction, training_pairs
 from cmrbench_methods.blocks.maps import Scaled
-from cmrbench_methods.unsupervised_hash.imh import IMH, laplacian, nearest
+from cmrbench_methods.blocks.neighbours import nearest
+from cmrbench_methods.unsupervised_hash.imh import IMH, laplacian
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_nearest_rows_across_blocks(rng, monkeypatch):
     V = rng.standard_normal((90, 3)).astype(np.float32)
     whole = nearest(design(V), 5)
     monkeypatch.setattr(
-        "cmrbench_methods.unsupervised_hash.imh.row_blocks",
+        "cmrbench_methods.blocks.neighbours.row_blocks",
         lambda n, size=0: [slice(i, min(i + 8, n)) for i in range(0, n, 8)],
     )
     np.testing.assert_array_equal(nearest(design(V), 5), whole)
