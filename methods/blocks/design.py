@@ -62,9 +62,9 @@ class Design:
     def block(self, rows: slice) -> np.ndarray:
         """The rows of a slice in float64: not to be written to."""
         part = self._rows[rows]
-        return (
-            np.asarray(part if part.dtype == np.float64 else part.astype(np.float64)) if self._ready else self.map(part)
-        )
+        if not self._ready:
+            return self.map(part)
+        return np.asarray(part, dtype=np.float64)
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """All rows in order, a slice and its float64 rows at a time; the rows are valid until the next."""
