@@ -19,7 +19,7 @@ def neighbour_graph(features: np.ndarray, k: int) -> csr_matrix:
 
     Distances of features (n, d) are Euclidean and exact. No item is its own neighbour, also where others equal it;
     with fewer than k other items all of them are neighbours. Which of equally near rows count is left to the search.
-    Where that must be settled, there is `nearest`, which takes about twice as long on many items.
+    Where that must be settled, there is `nearest`, which takes somewhat longer on many items.
     """
     from scipy.sparse import csr_matrix
     from sklearn.neighbors import NearestNeighbors
