@@ -72,13 +72,13 @@ def training_pairs(method: Method, train: Mapping[str, Items], context: Context)
     """The training items of a hashing method of two modalities, after the checks that all of them need.
 
     What limits the method without ruling it out is logged as a warning, which is kept with the run: items without
-    labels, a single class, more bits than items.
+    labels, a single class, more bits than items, a modality whose items are all the same.
 
     Raises
     ------
     MethodError
-        Without a code length, with other than corresponding items, with fewer than two items, or with a supervised
-        method and no label at all.
+        Without a code length, with other than corresponding items, with fewer than two items, with items that are all
+        the same in both modalities, or with a supervised method and no label at all.
     """
     name = method.info.name
     if not context.bits:
@@ -88,6 +88,7 @@ def training_pairs(method: Method, train: Mapping[str, Items], context: Context)
     if len(left) < 2:
         raise MethodError(f"{name} needs at least 2 training pairs, it was given {len(left)}")
     check_length(context.bits, len(left), name, context)
+    check_varied(train, name, context)
     labels = None
     if method.info.supervision == "labels":
         given = labels_of(left, name)
@@ -123,6 +124,26 @@ def check_length(bits: int, n: int, name: str, context: Context) -> None:
             n,
             n - 1,
         )
+
+
+def check_varied(train: Mapping[str, Items], name: str, context: Context) -> None:
+    """Log a warning for a modality whose items all have the same features; raise an error if each is such a one."""
+    constant = [m for m, items in train.items() if not varied(items.features)]
+    if len(constant) == len(train):
+        raise MethodError(
+            f"{name} learns from features, and all training items have the same ones in {' and '.join(constant)}"
+        )
+    for m in constant:
+        context.logger.warning(
+            "%s: all training items have the same %s features, so the codes of that modality tell nothing apart",
+            name,
+            m,
+        )
+
+
+def varied(features: np.ndarray) -> bool:
+    """Whether any row of features (n, d) differs from the first."""
+    return any(bool((features[rows] != features[0]).any()) for rows in row_blocks(len(features)))
 
 
 def check_labels(labels: np.ndarray, name: str, context: Context) -> None:

@@ -13,7 +13,7 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.discrete import coordinate_descent
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_labels, check_length
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_labels, check_length, check_varied
 from cmrbench_methods.blocks.labels import labels_of
 from cmrbench_methods.blocks.linear import product, ridge, sign_codes, signs
 from cmrbench_methods.blocks.logistic import LogisticDesign
@@ -282,6 +282,7 @@ def checked(
             )
         check_length(bits, len(items), "mtfh", context)
         check_labels(labels_of(items, "mtfh"), "mtfh", context)
+    check_varied(train, "mtfh", context)
     L1, L2 = (labels_of(items, "mtfh").astype(np.float64) for items in train.values())
     if not (L1.any(axis=0) & L2.any(axis=0)).any():
         raise MethodError(f"mtfh connects {' and '.join(train)} by labels, and no label occurs in both")

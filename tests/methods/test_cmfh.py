@@ -145,7 +145,7 @@ def test_two_pairs_give_codes_and_constant_features_are_refused(variant):
     codes = CMFH(variant).fit(train, None, Context(bits=6)).encode("image", train["image"].features)
     assert set(np.unique(codes)) <= {-1, 1}
     flat = {m: type(i)(m, np.ones_like(i.features), i.ids, i.instances) for m, i in small_items(n=9).items()}
-    with pytest.raises(MethodError, match="one and the same code"):
+    with pytest.raises(MethodError, match="same ones"):
         CMFH(variant).fit(flat, None, Context(bits=6))
 
 

@@ -111,7 +111,7 @@ def test_bad_input_is_refused_or_survived():
     constant = {m: type(i)(m, np.zeros_like(i.features), i.ids, i.instances, i.labels) for m, i in part.items()}
     for variant in ("paper", "released"):
         with pytest.raises(MethodError, match="no direction"):
-            CVH(variant=variant).fit(constant, None, Context(bits=4))
+            CVH(variant=variant).fit(part | {"image": constant["image"]}, None, Context(bits=4))
     two = {m: i.take(np.arange(2)) for m, i in part.items()}
     assert CVH().fit(two, None, Context(bits=4)).encode("image", two["image"].features).shape == (2, 4)
 

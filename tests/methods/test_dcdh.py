@@ -139,7 +139,7 @@ def test_refuses_what_it_cannot_work_with():
         DCDH(atoms=1).fit(one_class, None, Context(bits=4))
     flat = {m: Items(m, np.full_like(i.features, 0.1), i.ids, i.instances, i.labels) for m, i in train.items()}
     with pytest.raises(MethodError, match="image features of the training items are the same"):
-        DCDH().fit(flat, None, Context(bits=4))
+        DCDH().fit(train | {"image": flat["image"]}, None, Context(bits=4))
 
 
 def test_two_pairs_are_enough():

@@ -136,7 +136,7 @@ def test_refuses_what_it_cannot_work_with():
             FSH(**bad).fit(train, None, Context(bits=4))
     flat = {m: type(i)(m, np.ones_like(i.features), i.ids, i.instances, i.labels) for m, i in train.items()}
     with pytest.raises(MethodError, match="image features of the training items point the same way"):
-        FSH().fit(flat, None, Context(bits=4))
+        FSH().fit(train | {"image": flat["image"]}, None, Context(bits=4))
 
 
 @pytest.mark.parametrize("variant", ["paper", "released"])

@@ -151,7 +151,7 @@ def test_bad_input_is_refused_or_survived(part):
         assert method.encode("image", two["image"].features).shape == (2, 4)
     zeros = {m: type(i)(m, np.zeros_like(i.features), i.ids, i.instances, i.labels) for m, i in part.items()}
     with pytest.raises(MethodError, match="no direction"):
-        IMH().fit(zeros, None, Context(bits=4))
+        IMH().fit(part | {"image": zeros["image"]}, None, Context(bits=4))
 
 
 def test_lanczos_that_stops_early_says_so(part, monkeypatch, caplog):

@@ -128,7 +128,7 @@ def test_bad_input_is_refused_or_survived():
             PDH(**wrong).fit(part, None, Context(bits=4))
     constant = {m: type(i)(m, np.ones_like(i.features), i.ids, i.instances, i.labels) for m, i in part.items()}
     with pytest.raises(MethodError, match="no direction"):
-        PDH().fit(constant, None, Context(bits=4))
+        PDH().fit(part | {"image": constant["image"]}, None, Context(bits=4))
     two = {m: i.take(np.arange(2)) for m, i in part.items()}
     assert PDH().fit(two, None, Context(bits=4)).encode("image", two["image"].features).shape == (2, 4)
 

@@ -164,7 +164,7 @@ def test_refuses_what_it_cannot_work_with():
             RFDH(**bad).fit(train, None, Context(bits=4))
     flat = {m: type(i)(m, np.full_like(i.features, 0.1), i.ids, i.instances, i.labels) for m, i in train.items()}
     with pytest.raises(MethodError, match="image features of the training items are the same"):
-        RFDH().fit(flat, None, Context(bits=4))
+        RFDH().fit(train | {"image": flat["image"]}, None, Context(bits=4))
 
 
 @pytest.mark.parametrize("bits", LENGTHS)
