@@ -204,6 +204,18 @@ class HashFunction:
         return np.packbits(self.signs(features), axis=1)
 
 
+def check_functions(functions: Mapping[str, HashFunction], features: Mapping[str, np.ndarray], name: str) -> None:
+    """Raise an error if a hash function gives one code to all training items, though their features differ."""
+    for m, function in functions.items():
+        z = features[m]
+        first = function.signs(z[:1])
+        if varied(z) and not any((function.signs(z[rows]) != first).any() for rows in row_blocks(len(z))):
+            raise MethodError(
+                f"{name} learned a hash function that gives one code to all {m} training items: what it learned "
+                "from does not tell them apart, or their features are too small beside its ridge"
+            )
+
+
 class HashingMethod(Method):
     """A method whose `fit` sets `dims_`, `functions_` and, if it learns codes of the training items, `codes_`.
 

@@ -20,7 +20,14 @@ from cmrbench_methods.blocks.correlation import (
     whitener,
 )
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, TrainingPairs, in_turn, training_pairs
+from cmrbench_methods.blocks.hashing import (
+    HashFunction,
+    HashingMethod,
+    TrainingPairs,
+    check_functions,
+    in_turn,
+    training_pairs,
+)
 from cmrbench_methods.blocks.maps import Scaled
 
 if TYPE_CHECKING:
@@ -88,6 +95,7 @@ class CVH(HashingMethod):
         A, B = np.split(in_turn(np.vstack((found.A, found.B)), pairs.bits, "cvh", context), [len(found.A)])
         self.dims_ = pairs.dims
         self.functions_ = {m: HashFunction(maps[m], W) for m, W in zip(pairs.names, (A, B), strict=True)}
+        check_functions(self.functions_, pairs.features, "cvh")
         return self
 
     def _directions(self, pairs: TrainingPairs) -> tuple[dict[str, Scaled], Directions]:

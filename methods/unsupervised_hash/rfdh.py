@@ -16,6 +16,7 @@ from cmrbench_methods.blocks.hashing import (
     HashFunction,
     HashingMethod,
     TrainingPairs,
+    check_functions,
     shared_designs,
     training_pairs,
     uncentred_design,
@@ -122,6 +123,7 @@ class RFDH(HashingMethod):
         self.dims_ = pairs.dims
         self.codes_ = dict.fromkeys(pairs.names, sign_codes(B.T - 0.5))
         self.functions_ = self._hash_functions(designs, 2 * B.T - 1, context)
+        check_functions(self.functions_, pairs.features, "rfdh")
         return self
 
     def _check(self) -> None:
