@@ -260,7 +260,10 @@ def in_turn(directions: np.ndarray, bits: int, method: str, context: Context) ->
     """
     k = directions.shape[1]
     if not k:
-        raise MethodError(f"{method} found no direction in which the two modalities are correlated")
+        raise MethodError(
+            f"{method} found no direction in which the two modalities are correlated: one of them may be constant, "
+            "they may have nothing in common, or features may be too small beside the method's ridge"
+        )
     if k < bits:
         context.logger.warning(
             "%s: the data have %d directions, so bits %d to %d repeat the first ones", method, k, k + 1, bits

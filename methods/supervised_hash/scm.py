@@ -121,7 +121,9 @@ class Whitened:
 def sequential(problem: Whitened, G: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
     """The paper's algorithm 1: whitened directions U (rx, bits), V (ry, bits)."""
     U, _, V = leading_pairs(problem.correlation(), bits)
-    turn = np.arange(bits)[::-1] % max(1, U.shape[1])
+    if not U.shape[1]:
+        return U, V  # a modality is constant: no bit has a direction
+    turn = np.arange(bits)[::-1] % U.shape[1]
     U, V = U[:, turn].copy(), V[:, turn].copy()
     M = bits * problem.semantic(G)
     last = np.inf
