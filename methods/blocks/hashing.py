@@ -239,12 +239,6 @@ class HashingMethod(Method):
         self.check_features(modality, features, self.dims_)
         return self.functions_[modality](features)
 
-    def encode_packed(self, modality: str, features: np.ndarray) -> np.ndarray:
-        """The codes of `encode`, a bit each: uint8, (n, ceil(bits / 8)), as `numpy.packbits` makes them."""
-        self.check_fitted("functions_")
-        self.check_features(modality, features, self.dims_)
-        return self.functions_[modality].packed(features)
-
     def encode_train(self, modality: str) -> np.ndarray | None:
         """Codes that `fit` learned for the training items: int8, (n_train, bits); None if it learned none."""
         self.check_fitted("functions_")

@@ -20,7 +20,6 @@ from cmrbench_methods.blocks.hashing import (
     training_pairs,
     uncentred_design,
 )
-from cmrbench_methods.blocks.linear import sign_codes
 from cmrbench_methods.blocks.neighbours import nearest
 
 if TYPE_CHECKING:
@@ -132,10 +131,10 @@ class IMH(HashingMethod):
 class BatchMedian(HashFunction):
     """A hash function whose thresholds are the medians of the items that are encoded together."""
 
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Codes of features (n, d): int8, (n, bits)."""
+    def signs(self, features: np.ndarray) -> np.ndarray:
+        """Whether phi(z) W is at least its median over these features (n, d): bool, (n, bits)."""
         values = self.values(features)
-        return sign_codes(values - np.median(values, axis=0)) if len(values) else sign_codes(values)
+        return values >= np.median(values, axis=0) if len(values) else values >= 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -144,7 +144,7 @@ def test_packed_codes_are_the_codes():
     train = small_items(n=30)
     method = STMH().fit(train, None, Context(bits=10))
     for m, items in train.items():
-        packed = method.encode_packed(m, items.features)
+        packed = method.functions_[m].packed(items.features)
         codes = np.unpackbits(packed, axis=1, count=10).astype(int) * 2 - 1
         np.testing.assert_array_equal(codes, method.encode(m, items.features))
 
