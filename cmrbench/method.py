@@ -97,6 +97,9 @@ class MethodInfo:
         Whether it uses torch (such runs start from a process that has torch loaded).
     reads_labels : bool
         Whether its representations are made from the test items' own labels (baselines only; always flagged).
+    reconstruction : bool
+        Whether it was rebuilt from abstracts and other people's descriptions, because neither the paper's text nor its
+        authors' code could be had (always flagged).
     kinds : tuple of str
         Kinds of features that it takes, out of `KINDS`. ``"vector"``: (n, d) float32. ``"set"``: (n, r, d) float16 or
         float32. ``"tokens"``: (n, length) int32, 0 is padding. Datasets with a modality of another kind are declined.
@@ -119,6 +122,7 @@ class MethodInfo:
     deterministic: bool = False
     torch: bool = False
     reads_labels: bool = False
+    reconstruction: bool = False
     kinds: tuple[str, ...] = ("vector",)
 
     def __post_init__(self) -> None:

@@ -29,6 +29,7 @@ _SPECIAL = str.maketrans(
         "‡": r"\ddag{}",
         "§": r"\S{}",
         "¶": r"\P{}",
+        "◊": r"$\diamond$",
     }
     | {character: f"\\{character}" for character in "&%$#_{}"}
     | {digit: f"\\textsuperscript{{{i}}}" for i, digit in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}

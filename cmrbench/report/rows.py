@@ -14,6 +14,8 @@ from cmrbench.report.model import NO_SPAN, Cell, Column, Group, Note, Row, Span,
 from cmrbench.report.spans import MISSING_NOTE, smaller_is_better, why_none
 from cmrbench.report.wording import (
     FLAG_MARKS,
+    RECONSTRUCTION,
+    RECONSTRUCTION_NOTE,
     failures,
     outcome,
     plain,
@@ -168,6 +170,9 @@ def _row(entry: _Entry, title: str, key: TableKey, columns: Sequence[Column], no
         marks.append(symbol)
         notes.marks[symbol] = text
     marks += [superscript(notes.number(plain(flag))) for flag in sorted(entry.flags.difference(known))]
+    if _info(entry, "reconstruction"):
+        marks.append(RECONSTRUCTION)
+        notes.marks[RECONSTRUCTION] = RECONSTRUCTION_NOTE
     asked, found = entry.example["dim"], entry.example["output_dim"]
     if asked and found and found != asked:
         marks.append(superscript(notes.number(f"{asked} dimensions were asked for, {found} were found")))

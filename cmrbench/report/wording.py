@@ -18,6 +18,9 @@ FLAG_MARKS = {
 }
 """Flags of records: symbol and explanation."""
 
+RECONSTRUCTION = "◊"
+RECONSTRUCTION_NOTE = "rebuilt from descriptions; neither the paper's text nor its authors' code could be had"
+
 PRESET_NOTES = {
     "quick": "small widths and few epochs, for small data and slow machines; not the setting of the method's paper",
     "paper": "the setting of the method's paper",

@@ -12,7 +12,7 @@ from cmrbench.core.errors import UnknownNameError, UsageError
 from cmrbench.core.hashing import canonical_json, describe_values, digest, plain_numbers
 from cmrbench.core.names import DatasetName, registered_part
 from cmrbench.core.runs import RunSpec
-from cmrbench.method import RETRIEVALS, Method
+from cmrbench.method import RETRIEVALS, Method, MethodInfo
 from cmrbench.registry import MethodRef, MethodTable, source_digest
 from cmrbench.run.environment import engine_digest, resolve_device, versions
 from cmrbench.run.execute import STRATEGIES, why_not
@@ -237,7 +237,7 @@ def _runs_of(request: RunRequest, ref: MethodRef, cls: type[Method], dataset: Da
             spec=spec,
             run_key=digest({"spec": spec.spec_key} | ingredients, length=24),
             ref=ref,
-            info={f: getattr(info, f) for f in ("title", "category", "group", "venue", "output", "supervision")},
+            info=_declared(info),
             resolved=resolved,
             dataset_name=typed,
             dataset_params=dict(request.settings.get(registered_part(typed), {})),
@@ -250,6 +250,12 @@ def _runs_of(request: RunRequest, ref: MethodRef, cls: type[Method], dataset: Da
         )
         for spec in specs
     ]
+
+
+def _declared(info: MethodInfo) -> dict[str, str]:
+    """What reports need of a method's declarations."""
+    told = {f: getattr(info, f) for f in ("title", "category", "group", "venue", "output", "supervision")}
+    return told | ({"reconstruction": "yes"} if info.reconstruction else {})
 
 
 def _preset(request: RunRequest, cls: type[Method], dataset: Dataset) -> str:

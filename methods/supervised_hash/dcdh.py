@@ -79,6 +79,7 @@ class DCDH(HashingMethod):
         supervision="labels",
         output="hash",
         retrieval=("hamming",),
+        reconstruction=True,
         group="Matrix factorization",
         venue="SIGIR14",
         citation=Citation(

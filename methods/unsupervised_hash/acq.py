@@ -56,6 +56,7 @@ class ACQ(HashingMethod):
         category="unsupervised_hash",
         output="hash",
         retrieval=("hamming",),
+        reconstruction=True,
         group="Quantization",
         venue="ICCV15",
         citation=Citation(

@@ -59,6 +59,7 @@ class PDH(HashingMethod):
         category="unsupervised_hash",
         output="hash",
         retrieval=("hamming",),
+        reconstruction=True,
         group="Metric learning",
         venue="ICML13",
         citation=Citation(

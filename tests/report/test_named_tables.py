@@ -105,3 +105,18 @@ def test_unknown_names_are_told(table):
     for name in TABLES:
         with pytest.raises(CmrbenchError, match="dataset"):
             named_table(table, name, ["nowhere"])
+
+
+def test_a_reconstruction_is_marked_and_explained():
+    info = {"title": "PDH", "category": "unsupervised_hash", "output": "hash", "reconstruction": "yes"}
+    told = results(
+        made("cvh", 16),
+        run("pdh", {IT: 0.3, TI: 0.2}, metric="mAP@50", retrieval="hamming", info=info, spec={"bits": 16}),
+    )
+    (board,) = named_table(told, "VII")
+    assert rows(board)["pdh"].marks == ("◊",)
+    assert rows(board)["cvh"].marks == ()
+    assert [note.text for note in board.notes] == [
+        "rebuilt from descriptions; neither the paper's text nor its authors' code could be had"
+    ]
+    assert r"PDH $\diamond$" in render([board], "latex")
