@@ -37,6 +37,7 @@ class Listener:
             self._say(f"[dim]{escape(event.planned.spec.title)}: another process is running it[/dim]")
         elif self.progress is not None:
             if event.kind == "started":
+                self._drop_bar(key)  # a run that did not get its chance starts twice
                 self.tasks[key] = self.progress.add_task(escape(event.planned.spec.title), total=None, note="")
             elif key in self.tasks:
                 total = event.total or None
@@ -48,12 +49,9 @@ class Listener:
 
     def _finish(self, event: Event) -> None:
         self.finished += 1
-        if self.progress is not None:
-            task = self.tasks.pop(event.planned.run_key, None)
-            if task is not None:
-                self.progress.remove_task(task)
-            if self.overall is not None:
-                self.progress.update(self.overall, completed=self.finished)
+        self._drop_bar(event.planned.run_key)
+        if self.progress is not None and self.overall is not None:
+            self.progress.update(self.overall, completed=self.finished)
         if event.error:
             self.unstored.append(event.error)
         result = event.result
@@ -67,6 +65,11 @@ class Listener:
             colour = "yellow" if result.status == "declined" else "red"
             line = f"[{colour}]{result.status:<9}[/{colour}] {title}: {escape(result.cause)}"
         self._say(line)
+
+    def _drop_bar(self, key: str) -> None:
+        task = self.tasks.pop(key, None)
+        if self.progress is not None and task is not None:
+            self.progress.remove_task(task)
 
     def _say(self, line: str) -> None:
         console = self.progress.console if self.progress is not None else self.console
