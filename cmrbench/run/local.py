@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from cmrbench.core.errors import StoreError, UsageError
 from cmrbench.core.runs import RunResult
 from cmrbench.run.interrupts import held_back
-from cmrbench.run.messages import PROGRESS, RESULT
+from cmrbench.run.messages import MORE, PROGRESS
 from cmrbench.run.plan import PlannedRun
 from cmrbench.run.process import RunProcess, listen, start_method
 from cmrbench.run.worker import describe_error, now
@@ -90,18 +90,23 @@ def run_all(
 
 @dataclass
 class _Active:
-    """A process, the run that it is at, those that it may take on after it, and the locks of all of them."""
+    """A process and the run that it is at.
+
+    Attributes
+    ----------
+    follows : bool
+        Whether it has carried out another run before.
+    waits : bool
+        Whether it has sent its result and can go on with another run.
+    """
 
     planned: PlannedRun
     lock: RunLock
     process: RunProcess
-    rest: list[tuple[PlannedRun, RunLock]]
+    follows: bool = False
     looked: float = 0.0
     result: bytes | None = None
-
-    def release(self) -> None:
-        for lock in (self.lock, *(lock for _, lock in self.rest)):
-            lock.release()
+    waits: bool = False
 
 
 class _Scheduler:
@@ -124,7 +129,7 @@ class _Scheduler:
         self.seen_elsewhere: set[str] = set()
         self.retried: set[str] = set()
         self.alone: set[str] = set()
-        """Runs that had been given to a process that did not come to them."""
+        """Runs that went wrong after others in their process, and are tried in one of their own."""
 
     def run(self, deliver_interrupts: Callable[[], None]) -> None:
         try:
@@ -137,39 +142,31 @@ class _Scheduler:
         finally:
             for active in self.active:
                 active.process.kill()
-                active.release()
+                active.lock.release()
 
     def _start_some(self) -> None:
-        for planned in list(self.pending):
-            if len(self.active) >= self.limits.jobs:
-                return
-            if planned not in self.pending:  # taken along with another one
-                continue
-            taken = [(p, lock) for p in self._siblings(planned) if (lock := self._lock(p)) is not None]
-            if not taken:
-                continue
-            try:
-                taken = [(p, lock) for p, lock in taken if not self._settled_elsewhere(p, lock)]
-                started = bool(taken) and self._start(taken)
-            except BaseException:
-                for _, lock in taken:
-                    lock.release()
-                raise
-            if not started:
-                for _, lock in taken:
-                    lock.release()
+        # Runs that could follow in a process that is there come last: with the work that it has done, they cost less.
+        for wanted in (False, True):
+            for planned in list(self.pending):
+                if len(self.active) >= self.limits.jobs:
+                    return
+                if any(self._may_follow(planned, a.planned) for a in self.active) == wanted:
+                    self._start(planned)
 
-    def _siblings(self, planned: PlannedRun) -> list[PlannedRun]:
-        """The run, and those that may follow it in its process: pending ones that differ from it in their code length.
+    def _may_follow(self, planned: PlannedRun, earlier: PlannedRun) -> bool:
+        """Whether a run may be carried out in the process of an earlier one: they differ in their code length alone."""
+        return planned.family == earlier.family and not {planned.run_key, earlier.run_key} & self.alone
 
-        Only while every job has a process's work anyway: sharing must not leave a processor idle.
-        """
-        if planned.run_key in self.alone or planned.spec.bits is None:
-            return [planned]
-        families = {p.family for p in self.pending}
-        if len(families) + len(self.active) < self.limits.jobs:
-            return [planned]
-        return [p for p in self.pending if p.family == planned.family and p.run_key not in self.alone]
+    def _claim(self, planned: PlannedRun) -> RunLock | None:
+        """The lock of a run to carry out now; None if another process has it, or has brought its result."""
+        lock = self._lock(planned)
+        if lock is None:
+            return None
+        try:
+            return None if self._settled_elsewhere(planned, lock) else lock
+        except BaseException:
+            lock.release()
+            raise
 
     def _lock(self, planned: PlannedRun) -> RunLock | None:
         lock = self.store.lock(planned.run_key)
@@ -193,25 +190,34 @@ class _Scheduler:
         self.on_event(Event("finished", planned, result=there))
         return True
 
-    def _start(self, taken: list[tuple[PlannedRun, RunLock]]) -> bool:
-        (planned, lock), *rest = taken
+    def _start(self, planned: PlannedRun) -> None:
+        lock = self._claim(planned)
+        if lock is None:
+            return
+        process = None
         try:
-            process = RunProcess([p for p, _ in taken], self.limits.max_memory, self.context)
+            process = RunProcess(planned, self.limits.max_memory, self.context)
         except Exception as error:
-            self.pending += [p for p, _ in rest]
-            if self._once_more(planned):
-                return False
-            cause = f"the run's process could not be started: {describe_error(error)}"
-            _finish(self.store, failure(planned, "failed", cause), planned, self.on_event)
-            return False
-        self.active.append(_Active(planned, lock, process, rest))
-        self.on_event(Event("started", planned))
-        return True
+            if not self._once_more(planned):
+                cause = f"the run's process could not be started: {describe_error(error)}"
+                _finish(self.store, failure(planned, "failed", cause), planned, self.on_event)
+        finally:
+            if process is None:
+                lock.release()
+        if process is not None:
+            self.active.append(_Active(planned, lock, process))
+            self.on_event(Event("started", planned))
 
     def _look_after(self, active: _Active) -> None:
         process = active.process
         alive = process.alive
         self._take(active, process.read())
+        if active.waits:
+            self._settle(active, self._result_of(active, None))
+            if not self._go_on(active):
+                process.kill()
+                self.active.remove(active)
+            return
         ended = None
         if active.result is None:
             if process.garbled:
@@ -222,36 +228,43 @@ class _Scheduler:
                     return
         self._take(active, process.kill())
         self.active.remove(active)
-        # What it did not come to is carried out in a process of its own.
-        self.pending += [p for p, _ in active.rest]
-        self.alone.update(p.run_key for p, _ in active.rest)
-        for _, lock in active.rest:
-            lock.release()
-        active.rest.clear()
-        if ended is None and process.lost and self._once_more(active.planned):
-            active.lock.release()
-            return
         try:
-            self._settle(active, ended, process.elapsed)
+            if ended is None and process.lost and self._once_more(active.planned):
+                return
+            result = self._result_of(active, ended)
+            if active.follows and result.status not in ("done", "declined", "timeout"):
+                # What came before it in its process may be to blame.
+                self.alone.add(active.planned.run_key)
+                self.pending.append(active.planned)
+                return
+            self._settle(active, result)
         finally:
             active.lock.release()
+
+    def _go_on(self, active: _Active) -> bool:
+        """Give a process that waits another run that needs what it has computed; False if there is none."""
+        for planned in list(self.pending):
+            if not self._may_follow(planned, active.planned):
+                continue
+            lock = self._claim(planned)
+            if lock is None:
+                continue
+            active.planned, active.lock, active.follows = planned, lock, True
+            active.result, active.waits = None, False
+            if not active.process.go_on(planned):
+                self.pending.append(planned)
+                lock.release()
+                return False
+            self.on_event(Event("started", planned))
+            return True
+        return False
 
     def _take(self, active: _Active, messages: list[tuple[bytes, bytes]]) -> None:
         for kind, payload in messages:
             if kind == PROGRESS:
                 self._tell_progress(active.planned, payload)
-            elif kind == RESULT or not active.rest:
-                active.result = payload
             else:
-                active.result = payload
-                try:
-                    self._settle(active, None, active.process.elapsed)
-                finally:
-                    active.lock.release()
-                active.result = None
-                active.planned, active.lock = active.rest.pop(0)
-                active.process.next_run()
-                self.on_event(Event("started", active.planned))
+                active.result, active.waits = payload, kind == MORE
 
     def _once_more(self, planned: PlannedRun) -> bool:
         """Put a run back that did not get its chance, because the server that forks runs died; once."""
@@ -277,8 +290,8 @@ class _Scheduler:
                 return "oom", f"used {used / 2**30:.2f} GiB of memory (--max-memory {gib:g}GiB)"
         return None
 
-    def _settle(self, active: _Active, ended: tuple[str, str] | None, total: float) -> None:
-        process, planned = active.process, active.planned
+    def _result_of(self, active: _Active, ended: tuple[str, str] | None) -> RunResult:
+        process, planned, total = active.process, active.planned, active.process.elapsed
         printed = process.printed.decode("utf-8", "replace")
         result = _from_bytes(active.result) if active.result is not None else None
         if result is None:
@@ -288,8 +301,13 @@ class _Scheduler:
             result = failure(planned, status, cause, trace=printed, total=total)
         elif result.status == "failed" and printed:
             result = replace(result, trace=f"{result.trace}\n--- printed ---\n{printed[-4096:]}")
-        result = replace(result, seconds=dict(result.seconds) | {"total": total})
-        _finish(self.store, result, planned, self.on_event)
+        return replace(result, seconds=dict(result.seconds) | {"total": total})
+
+    def _settle(self, active: _Active, result: RunResult) -> None:
+        try:
+            _finish(self.store, result, active.planned, self.on_event)
+        finally:
+            active.lock.release()
 
 
 def failure(planned: PlannedRun, status: str, cause: str, trace: str = "", total: float | None = None) -> RunResult:

@@ -10,7 +10,7 @@ import os
 import struct
 
 PROGRESS, MORE, RESULT = b"P", b"M", b"R"
-"""What is told: how far a run is; a result after which the process goes on with the next run; the last result."""
+"""What is told: how far a run is; a result after which the process can go on with another run; the last result."""
 
 _HEAD = struct.Struct("!4scQ")
 _MARK = b"cmrb"

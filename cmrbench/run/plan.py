@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from cmrbench.core.dataset import Dataset
@@ -81,7 +82,7 @@ class PlannedRun:
     catalogue_files: tuple[str, ...] = ()
     declined: str = ""
 
-    @property
+    @cached_property
     def family(self) -> str:
         """Equal for runs that differ in nothing but their code length."""
         spec = self.spec

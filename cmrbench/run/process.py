@@ -9,13 +9,13 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 
-from cmrbench.run.messages import RESULT, GarbledError, Inbox
+from cmrbench.run.messages import PROGRESS, GarbledError, Inbox
 from cmrbench.run.plan import PlannedRun
 from cmrbench.run.worker import main as worker_main
 
@@ -36,39 +36,36 @@ _MOST_CHUNKS = 32
 
 
 class RunProcess:
-    """A started process, which carries out one run after another.
+    """A started process, which carries out a run, and others after it if it is told to.
 
     Attributes
     ----------
     printed : bytearray
         The tail of what the present run printed.
     finished : bool
-        Whether its last result has come.
+        Whether the present run's result has come.
     garbled : bool
         Whether something came that the harness did not send.
     """
 
-    def __init__(
-        self, runs: Sequence[PlannedRun], max_memory: int | None, context: ForkServerContext | SpawnContext
-    ) -> None:
+    def __init__(self, planned: PlannedRun, max_memory: int | None, context: ForkServerContext | SpawnContext) -> None:
         self.printed = bytearray()
         self.finished = False
         self.garbled = False
         self._inbox = Inbox()
         self._messages, messages_there = context.Pipe(duplex=False)
         self._output, output_there = context.Pipe(duplex=False)
-        self._process = context.Process(
-            target=worker_main, args=(tuple(runs), messages_there, output_there, max_memory, _settings())
-        )
+        orders_there, self._orders = context.Pipe(duplex=False)
+        there = messages_there, output_there, orders_there
+        self._process = context.Process(target=worker_main, args=(planned, *there, max_memory, _settings()))
         try:
             _start(self._process)
         except BaseException:
-            self._messages.close()
-            self._output.close()
+            self._close()
             raise
         finally:
-            messages_there.close()
-            output_there.close()
+            for end in there:
+                end.close()
         self._started = time.perf_counter()
         for end in (self._messages, self._output):
             os.set_blocking(end.fileno(), False)
@@ -92,10 +89,18 @@ class RunProcess:
         """What `multiprocessing.connection.wait` can wait for: messages, output, the end."""
         return [self._process.sentinel, *(end for end in (self._messages, self._output) if not end.closed)]
 
-    def next_run(self) -> None:
-        """Count time and output from here on as the next run's."""
-        self._started = time.perf_counter()
+    def go_on(self, planned: PlannedRun) -> bool:
+        """Have a process that has sent a result and waits carry out another run; False if it is not there any more."""
+        for _ in _chunks(self._output):  # all that is printed before the next run starts is another's
+            pass
         self.printed.clear()
+        self.finished = False
+        self._started = time.perf_counter()
+        try:
+            self._orders.send(planned)
+        except OSError:
+            return False
+        return True
 
     def read(self) -> list[tuple[bytes, bytes]]:
         """Read what there is, never waiting: messages as kind and payload, in the order in which they were sent."""
@@ -109,7 +114,7 @@ class RunProcess:
         except GarbledError:
             self.garbled = True
             self._messages.close()
-        self.finished = self.finished or any(kind == RESULT for kind, _ in messages)
+        self.finished = self.finished or any(kind != PROGRESS for kind, _ in messages)
         return messages
 
     def kill(self) -> list[tuple[bytes, bytes]]:
@@ -130,9 +135,12 @@ class RunProcess:
                 other.kill()
         self._process.join(timeout=5)
         messages = self.read()
-        self._messages.close()
-        self._output.close()
+        self._close()
         return messages
+
+    def _close(self) -> None:
+        for end in (self._messages, self._output, self._orders):
+            end.close()
 
     @property
     def lost(self) -> bool:

@@ -42,9 +42,10 @@ _LONGEST_TRACE = 64 * 1024
 
 
 def main(
-    runs: Sequence[PlannedRun],
+    planned: PlannedRun,
     results: Connection,
     output: Connection,
+    orders: Connection,
     max_memory: int | None,
     settings: Mapping[str, str],
 ) -> None:
@@ -63,16 +64,17 @@ def main(
     threading.Thread(target=_die_with_parent, daemon=True).start()
     channel = _Channel(results)
     memo: dict[Any, Any] = {}
-    for number, planned in enumerate(runs):
+    while True:
         _limit(max_memory)
         result = carry_out(planned, channel.progress, memo)
         for printed in (sys.stdout, sys.stderr):
             with suppress(Exception):  # a method may have closed or replaced them
                 printed.flush()
-        more = number + 1 < len(runs) and bool(memo) and result.status == "done"
+        more = bool(memo) and result.status == "done" and not _has_children()
         channel.send(MORE if more else RESULT, _to_message(result))
         if not more:
             break
+        planned = orders.recv()
         channel.next_run()
     # The parent ends this process together with all that it started, whatever threads and handlers there are.
     while True:
@@ -207,6 +209,13 @@ def _killed_with_parent() -> None:
         fcntl.fcntl(handle, fcntl.F_SETOWN, -os.getpgrp())
         fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(handle, fcntl.F_SETFL, fcntl.fcntl(handle, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def _has_children() -> bool:
+    """Whether a run left something running, which ends with this process and must not disturb another run."""
+    import psutil
+
+    return bool(psutil.Process().children())
 
 
 def _limit(max_memory: int | None) -> None:

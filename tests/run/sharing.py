@@ -1,6 +1,7 @@
 """Hashing methods that share work between code lengths, and note how often they did it."""
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -9,17 +10,19 @@ import numpy as np
 from cmrbench.method import Method, MethodInfo
 
 
+def _info(name):
+    return MethodInfo(name=name, title=name, category="baseline", output="hash", retrieval=("hamming",), pairs=False)
+
+
 class Shares(Method):
     """Signs of a random projection; the key of the generator is drawn as work that all code lengths share."""
 
-    info = MethodInfo(
-        name="shares", title="Shares", category="baseline", output="hash", retrieval=("hamming",), pairs=False
-    )
-    dies_at = 0
+    info = _info("shares")
 
-    def __init__(self, notes: str = "", seconds: float = 0.0):
+    def __init__(self, notes: str = "", seconds: float = 0.0, nap: float = 0.0):
         self.notes = notes
         self.seconds = seconds
+        self.nap = nap
 
     def fit(self, train, val, context):
         def draw():
@@ -29,10 +32,13 @@ class Shares(Method):
             return {m: context.rng("key", m).standard_normal((items.dim, 64)) for m, items in train.items()}
 
         keys = context.shared("keys", draw)
-        if context.bits == self.dies_at:
-            os._exit(7)
         self.weights_ = {m: key[:, : context.bits] for m, key in keys.items()}
+        self.go_on(context)
+        time.sleep(self.nap)
         return self
+
+    def go_on(self, context):
+        """What else a fit does."""
 
     def encode(self, modality, features):
         self.check_fitted("weights_")
@@ -40,16 +46,45 @@ class Shares(Method):
 
 
 class SharesAndDies(Shares):
-    info = MethodInfo(
-        name="shares_and_dies", title="Dies", category="baseline", output="hash", retrieval=("hamming",), pairs=False
-    )
-    dies_at = 16
+    info = _info("shares_and_dies")
+
+    def go_on(self, context):
+        print(f"words of {context.bits}")
+        if context.bits == 16:
+            os._exit(7)
+
+
+class SharesAndHangs(Shares):
+    info = _info("shares_and_hangs")
+
+    def go_on(self, context):
+        if context.bits == 16:
+            time.sleep(100 * self.nap)
+
+
+class SharesAndSpoils(Shares):
+    """Leaves something in its process that the next run there trips over."""
+
+    info = _info("shares_and_spoils")
+    seen = ()
+
+    def go_on(self, context):
+        before, SharesAndSpoils.seen = self.seen, (*self.seen, context.bits)
+        if context.bits == 16 and before:
+            raise MemoryError
+        if context.bits == 32 and before:
+            os._exit(7)
+
+
+class SharesAndLeavesProcesses(Shares):
+    info = _info("shares_and_leaves_processes")
+
+    def go_on(self, context):
+        subprocess.Popen(["sleep", "98766"])
 
 
 class SharesNothing(Shares):
-    info = MethodInfo(
-        name="shares_nothing", title="Nothing", category="baseline", output="hash", retrieval=("hamming",), pairs=False
-    )
+    info = _info("shares_nothing")
 
     def fit(self, train, val, context):
         with (Path(self.notes) / "processes").open("a") as notes:
