@@ -160,12 +160,23 @@ class MethodInfo:
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """A value that runs of several code lengths share, the wall seconds it took, and whose runs made and used it."""
+    """A value that runs of several code lengths share.
+
+    Attributes
+    ----------
+    value : object
+    seconds : float
+        Wall seconds that it took, without other shared values that were made on the way.
+    maker : int or None
+        Code length of the run that made it.
+    parts : frozenset
+        Keys of the shared values that went into it, and its own.
+    """
 
     value: Any
     seconds: float
     maker: int | None
-    users: set[int | None] = field(default_factory=set)
+    parts: frozenset[Hashable]
 
 
 @dataclass(frozen=True)
@@ -190,6 +201,8 @@ class Context:
     logger : logging.Logger
     memo : dict
         What `shared` keeps.
+    used : list
+        Keys of what this run had of it.
     """
 
     seed: int = 0
@@ -201,6 +214,7 @@ class Context:
     progress: Callable[[int, int, str], None] = field(default=lambda done, total, note: None)
     logger: logging.Logger = field(default_factory=lambda: logging.getLogger(LOGGER))
     memo: dict[Hashable, Shared] = field(default_factory=dict, repr=False)
+    used: list[Hashable] = field(default_factory=list, repr=False)
 
     def shared(self, key: Hashable, make: Callable[[], T]) -> T:
         """``make()``, or what it gave when runs that differ from this one only in their code length asked before.
@@ -210,17 +224,22 @@ class Context:
         `key` names it within the method. A run's fit time counts the seconds of `make`, whoever called it first.
         """
         if key not in self.memo:
-            start = time.perf_counter()
-            value = make()
-            self.memo[key] = Shared(value, time.perf_counter() - start, self.bits)
+            self.memo[key] = self._made(key, make)
         kept = self.memo[key]
-        kept.users.add(self.bits)
+        self.used.extend(kept.parts)
         return cast(T, kept.value)
+
+    def _made(self, key: Hashable, make: Callable[[], Any]) -> Shared:
+        before, used = set(self.memo), len(self.used)
+        start = time.perf_counter()
+        value = make()
+        seconds = time.perf_counter() - start - sum(self.memo[k].seconds for k in self.memo.keys() - before)
+        return Shared(value, seconds, self.bits, frozenset((key, *self.used[used:])))
 
     @property
     def borrowed_seconds(self) -> float:
         """Wall seconds of the shared work that this run used and another one had done."""
-        return sum(s.seconds for s in self.memo.values() if self.bits in s.users and s.maker != self.bits)
+        return sum(self.memo[key].seconds for key in set(self.used) if self.memo[key].maker != self.bits)
 
     def rng(self, *parts: object) -> np.random.Generator:
         """A numpy generator for this seed and purpose; different `parts` give independent streams."""

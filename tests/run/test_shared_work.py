@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import cmrbench
+from cmrbench.method import Context
 from cmrbench.registry import load_methods
 from cmrbench.run.api import make_plan
 from cmrbench.run.local import Limits, _Scheduler, failure, run_all
@@ -70,6 +71,43 @@ def test_work_is_done_once_and_counted_in_every_run(run, tmp_path):
     assert {r["status"] for r in rows.values()} == {"done"}
     assert len(processes(tmp_path)) == 1
     assert all(0.3 <= r["fit_s"] < 3 for r in rows.values())
+
+
+def slowly(seconds, value=None):
+    time.sleep(seconds)
+    return value
+
+
+def test_seconds_of_shared_work_count_once_in_a_run():
+    memo = {}
+
+    def fit(bits):
+        context = Context(bits=bits, memo=memo)
+        for _ in range(2):
+            context.shared("outer", lambda: slowly(0.1, context.shared("inner", lambda: slowly(0.2))))
+            context.shared("inner", lambda: slowly(0.2))
+        return context.borrowed_seconds
+
+    assert fit(8) == 0
+    assert 0.3 <= fit(16) < 0.4
+    assert 0.3 <= fit(32) < 0.4
+
+
+def test_shared_work_counts_what_it_rests_on():
+    memo = {}
+    Context(bits=8, memo=memo).shared("inner", lambda: slowly(0.2))
+    second, third = (Context(bits=bits, memo=memo) for bits in (16, 32))
+    for context in (second, third):
+        context.shared("outer", lambda c=context: slowly(0.1, c.shared("inner", lambda: slowly(0.2))))
+    assert 0.2 <= second.borrowed_seconds < 0.25
+    assert 0.3 <= third.borrowed_seconds < 0.4
+
+
+def test_shared_work_that_fails_is_not_kept():
+    context = Context(bits=8)
+    with pytest.raises(ZeroDivisionError):
+        context.shared("ratio", lambda: 1 / 0)
+    assert context.shared("ratio", lambda: 2) == 2
 
 
 def test_numbers_are_those_of_runs_of_their_own(run):
