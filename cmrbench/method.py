@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.core.hashing import derive_seed
+from cmrbench.core.sharing import Heard, Shared
 
 if TYPE_CHECKING:
     import numpy as np
@@ -158,27 +159,6 @@ class MethodInfo:
         return self.citation.line() if isinstance(self.citation, Citation) else (self.citation or "").strip()
 
 
-@dataclass(frozen=True, eq=False)
-class Shared:
-    """A value that runs of several code lengths share.
-
-    Attributes
-    ----------
-    value : object
-    seconds : float
-        Wall seconds that it took, without other shared values that were made on the way.
-    maker : int or None
-        Code length of the run that made it.
-    parts : frozenset
-        Keys of the shared values that went into it, and its own.
-    """
-
-    value: Any
-    seconds: float
-    maker: int | None
-    parts: frozenset[Hashable]
-
-
 @dataclass(frozen=True)
 class Context:
     """What a run hands to `Method.fit`; the only source of randomness.
@@ -226,15 +206,19 @@ class Context:
         if key not in self.memo:
             self.memo[key] = self._made(key, make)
         kept = self.memo[key]
+        for part in kept.parts:
+            if self.memo[part].maker != self.bits and part not in self.used:
+                self.memo[part].heard.repeat(self.logger)
         self.used.extend(kept.parts)
         return cast(T, kept.value)
 
     def _made(self, key: Hashable, make: Callable[[], Any]) -> Shared:
-        before, used = set(self.memo), len(self.used)
+        before, used, heard = set(self.memo), len(self.used), Heard()
         start = time.perf_counter()
-        value = make()
+        with heard.listening(self.logger):
+            value = make()
         seconds = time.perf_counter() - start - sum(self.memo[k].seconds for k in self.memo.keys() - before)
-        return Shared(value, seconds, self.bits, frozenset((key, *self.used[used:])))
+        return Shared(value, seconds, self.bits, tuple(dict.fromkeys((*self.used[used:], key))), heard)
 
     @property
     def borrowed_seconds(self) -> float:

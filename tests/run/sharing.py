@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,18 @@ class SharesAndLeavesProcesses(Shares):
 
     def go_on(self, context):
         subprocess.Popen(["sleep", "98766"])
+
+
+class SharesAndWarns(Shares):
+    info = _info("shares_and_warns")
+
+    def go_on(self, context):
+        def warn(name):
+            context.logger.warning("%s: logged", name)
+            warnings.warn(f"{name}: warned", stacklevel=2)
+
+        context.shared("outer", lambda: context.shared("inner", lambda: warn("inner")) or warn("outer"))
+        warn(f"run of {context.bits}")
 
 
 class SharesNothing(Shares):

@@ -1,6 +1,7 @@
 """Runs that differ in their code length alone share what does not depend on it, and nothing else."""
 
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -89,8 +90,8 @@ def test_seconds_of_shared_work_count_once_in_a_run():
         return context.borrowed_seconds
 
     assert fit(8) == 0
-    assert 0.3 <= fit(16) < 0.4
-    assert 0.3 <= fit(32) < 0.4
+    assert 0.3 <= fit(16) < 0.5
+    assert 0.3 <= fit(32) < 0.5
 
 
 def test_shared_work_counts_what_it_rests_on():
@@ -99,8 +100,8 @@ def test_shared_work_counts_what_it_rests_on():
     second, third = (Context(bits=bits, memo=memo) for bits in (16, 32))
     for context in (second, third):
         context.shared("outer", lambda c=context: slowly(0.1, c.shared("inner", lambda: slowly(0.2))))
-    assert 0.2 <= second.borrowed_seconds < 0.25
-    assert 0.3 <= third.borrowed_seconds < 0.4
+    assert 0.2 <= second.borrowed_seconds < 0.3
+    assert 0.3 <= third.borrowed_seconds < 0.5
 
 
 def test_shared_work_that_fails_is_not_kept():
@@ -108,6 +109,31 @@ def test_shared_work_that_fails_is_not_kept():
     with pytest.raises(ZeroDivisionError):
         context.shared("ratio", lambda: 1 / 0)
     assert context.shared("ratio", lambda: 2) == 2
+
+
+def test_warnings_of_shared_work_are_in_every_run(run):
+    for (bits, _), row in run("shares_and_warns", BITS).items():
+        names = ["inner", "outer", f"run of {bits}"]
+        assert row["warnings"] == [*(f"{n}: logged" for n in names), *(f"UserWarning: {n}: warned" for n in names)]
+
+
+def test_warnings_of_what_shared_work_rests_on_are_repeated():
+    memo = {}
+    first, second = (Context(bits=bits, memo=memo) for bits in (8, 16))
+    with pytest.warns(UserWarning, match="nearly singular"):
+        first.shared("inner", lambda: warnings.warn("nearly singular", stacklevel=1))
+        first.shared("outer", lambda: first.shared("inner", int))
+    with pytest.warns(UserWarning, match="nearly singular"):
+        second.shared("outer", int)
+
+
+def test_a_warning_of_shared_work_that_fails_is_told():
+    def make():
+        warnings.warn("nearly singular", stacklevel=1)
+        raise ZeroDivisionError
+
+    with pytest.warns(UserWarning, match="nearly singular"), pytest.raises(ZeroDivisionError):
+        Context(bits=8).shared("ratio", make)
 
 
 def test_numbers_are_those_of_runs_of_their_own(run):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from cmrbench.method import Shared
+from cmrbench.core.sharing import Shared
 from cmrbench.testing.case import BITS, Case, CheckFailed, NotApplicable
 from cmrbench.testing.check import check
 from cmrbench.testing.compare import all_identical, need_identical
