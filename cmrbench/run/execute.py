@@ -56,10 +56,11 @@ class EvaluationPlan:
 
 @dataclass(frozen=True, eq=False)
 class Execution:
-    """What one run gave: records, wall seconds by stage, and sizes."""
+    """What one run gave: records, wall seconds by stage, those of them that another run spent, and sizes."""
 
     records: tuple[Record, ...]
     seconds: Mapping[str, float]
+    borrowed: float
     output_dim: int
     n_train: int
     model_bytes: int
@@ -141,7 +142,8 @@ class _Runner:
             raise DeclinedError(f"no protocol of {self.dataset.name} applies to {info.name}")
         output_dim = next(iter(self.encoded.values())).shape[1]
         n_train = len(next(iter(train.values())))
-        return Execution(tuple(records), self.seconds, output_dim, n_train, model_bytes(self.method))
+        borrowed = self.context.borrowed_seconds
+        return Execution(tuple(records), self.seconds, borrowed, output_dim, n_train, model_bytes(self.method))
 
     def _fit(self) -> Mapping[str, Items]:
         info = self.method.info

@@ -301,6 +301,8 @@ class _Scheduler:
             result = failure(planned, status, cause, trace=printed, total=total)
         elif result.status == "failed" and printed:
             result = replace(result, trace=f"{result.trace}\n--- printed ---\n{printed[-4096:]}")
+        # A run's own total is larger where it counts shared work that was done before the run.
+        total = max(total, result.seconds.get("total", 0.0))
         return replace(result, seconds=dict(result.seconds) | {"total": total})
 
     def _settle(self, active: _Active, result: RunResult) -> None:

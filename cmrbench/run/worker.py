@@ -63,7 +63,7 @@ def main(
     faulthandler.enable(file=sys.stderr)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     channel = _Channel(results)
-    memo: dict[Any, Any] = {}
+    memo = _Memo()
     while True:
         _limit(max_memory)
         result = carry_out(planned, channel.progress, memo)
@@ -84,20 +84,21 @@ def main(
 def carry_out(
     planned: PlannedRun,
     progress: Any = lambda done, total, note: None,
-    memo: dict[Any, Any] | None = None,
+    memo: _Memo | None = None,
 ) -> RunResult:
     """Carry out a run in this process; whatever the method does wrong ends in the result's status.
 
     `memo` holds what runs of other code lengths shared with this one, and takes what this one shares.
     """
     start = time.perf_counter()
+    memo = _Memo() if memo is None else memo
     _reset_peak()
     status, cause, trace = "done", "", ""
     execution = None
     with _Logged() as logged, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         try:
-            execution = _execute(planned, progress, {} if memo is None else memo)
+            execution = _execute(planned, progress, memo)
         except DeclinedError as error:
             status, cause = "declined", describe_error(error)
         except BaseException as error:
@@ -115,8 +116,8 @@ def carry_out(
         created=now(),
         cause=cause,
         trace=trace,
-        seconds=seconds | {"total": time.perf_counter() - start},
-        peak_rss=peak_rss(),
+        seconds=seconds | {"total": time.perf_counter() - start + (execution.borrowed if execution else 0.0)},
+        peak_rss=max(peak_rss(), memo.peak),
         model_bytes=execution.model_bytes if execution else 0,
         output_dim=execution.output_dim if execution else 0,
         n_train=execution.n_train if execution else 0,
@@ -126,7 +127,7 @@ def carry_out(
     )
 
 
-def _execute(planned: PlannedRun, progress: Any, memo: dict[Any, Any]) -> Any:
+def _execute(planned: PlannedRun, progress: Any, memo: _Memo) -> Any:
     from threadpoolctl import threadpool_limits
 
     from cmrbench.data import load_catalogue, load_dataset
@@ -158,6 +159,16 @@ def _execute(planned: PlannedRun, progress: Any, memo: dict[Any, Any]) -> Any:
         protocols = tuple(dataset.protocol(p) for p in planned.protocols)
         plan = EvaluationPlan(protocols, planned.retrievals, planned.threads, spans=True)
         return execute(cls(**planned.chosen(cls)), dataset, context, plan, lambda stage: progress(0, 0, stage))
+
+
+class _Memo(dict[Any, Any]):
+    """Shared work of the runs of a process, and their peak resident memory in bytes when the last of it was done."""
+
+    peak = 0
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        self.peak = max(self.peak, peak_rss())
 
 
 class _Channel:

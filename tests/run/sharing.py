@@ -84,6 +84,17 @@ class SharesAndLeavesProcesses(Shares):
         subprocess.Popen(["sleep", "98766"])
 
 
+class SharesAndEats(Shares):
+    """Takes 200 MiB in shared work, and 400 MiB afterwards at 8 bits."""
+
+    info = _info("shares_and_eats")
+
+    def go_on(self, context):
+        context.shared("total", lambda: np.ones(25 << 20).sum())
+        if context.bits == 8:
+            np.ones(50 << 20).sum()
+
+
 class SharesAndWarns(Shares):
     info = _info("shares_and_warns")
 

@@ -72,6 +72,16 @@ def test_work_is_done_once_and_counted_in_every_run(run, tmp_path):
     assert {r["status"] for r in rows.values()} == {"done"}
     assert len(processes(tmp_path)) == 1
     assert all(0.3 <= r["fit_s"] < 3 for r in rows.values())
+    assert all(
+        r["total_s"] >= sum(r[f"{stage}_s"] for stage in ("load", "fit", "encode", "evaluate")) for r in rows.values()
+    )
+
+
+def test_memory_that_shared_work_took_counts_in_every_run(run):
+    rows = run("shares_and_eats", [8, 16, 32])
+    alone = run("shares_and_eats", [32])[32, 0]["peak_rss"]
+    assert all(r["peak_rss"] == pytest.approx(alone, rel=0.1) for (bits, _), r in rows.items() if bits != 8)
+    assert rows[8, 0]["peak_rss"] > alone + 100 * 2**20, "the first run took more on top"
 
 
 def slowly(seconds, value=None):
@@ -122,7 +132,7 @@ def test_warnings_of_what_shared_work_rests_on_are_repeated():
     first, second = (Context(bits=bits, memo=memo) for bits in (8, 16))
     with pytest.warns(UserWarning, match="nearly singular"):
         first.shared("inner", lambda: warnings.warn("nearly singular", stacklevel=1))
-        first.shared("outer", lambda: first.shared("inner", int))
+    first.shared("outer", lambda: first.shared("inner", int))
     with pytest.warns(UserWarning, match="nearly singular"):
         second.shared("outer", int)
 
