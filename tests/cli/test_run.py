@@ -68,7 +68,7 @@ def test_a_dry_run_runs_nothing(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--methods", "lmc", "--datasets", "emoji"], "did you mean lcm?"),
+        (["--methods", "lmc", "--datasets", "emoji"], "did you mean lcm"),
         (["--methods", "cca", "--datasets", "cca"], "unknown dataset 'cca'"),
         (["--methods", "cca,,x", "--datasets", "emoji"], "holds an empty name"),
         (["--methods", "cca"], "name --methods and --datasets"),
