@@ -56,6 +56,7 @@ class LinearSigns:
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Signs of float32 features (n, d): bool, (n, bits)."""
         out = np.empty((len(features), self.weights.shape[1]), dtype=bool)
+        certain = np.empty(len(features), dtype=bool)
         largest = float(np.abs(self.offsets).max(initial=0.0))
         for rows in row_blocks(len(features), ROWS):
             block = np.ascontiguousarray(features[rows])
@@ -65,10 +66,10 @@ class LinearSigns:
                 np.greater_equal(values, 0, out=out[rows])
                 length = np.sqrt(np.einsum("ij,ij->i", block, block))
                 np.abs(values, out=values)
-                certain = values.min(axis=1) > self.slack * (length + largest)
-            if not certain.all():
-                again = np.flatnonzero(~certain)
-                out[rows][again] = self.exactly(block[again])
+                certain[rows] = values.min(axis=1) > self.slack * (length + largest)
+        again = np.flatnonzero(~certain)
+        for rows in row_blocks(len(again), ROWS):
+            out[again[rows]] = self.exactly(features[again[rows]])
         return out
 
     def exactly(self, features: np.ndarray) -> np.ndarray:
