@@ -159,10 +159,11 @@ def _number(value: float | None) -> str:
 
 
 def _run_title(row: Any) -> str:
+    from cmrbench.core.names import with_features
     from cmrbench.report.wording import plain, setting
 
     what = setting(row["params"], row["preset"], row["dim"])
     bits = f"{row['bits']} bits" if row["bits"] else ""
-    where = row["dataset"] + (f"/{row['feature_set']}" if row["feature_set"] not in ("", "default") else "")
+    where = with_features(row["dataset"], row["feature_set"])
     named = " ".join(part for part in (row["method"], what, bits) if part)
     return plain(f"{named} on {where}, seed {row['seed']}")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cmrbench.registry import MethodTable
     from cmrbench.run.api import Plan
     from cmrbench.run.plan import RunRequest
+    from cmrbench.run.suites import Suite
 
 
 def run_command(
@@ -93,8 +94,10 @@ def run_command(
     if suite is not None or config is not None:
         if dim is not None or preset != "auto" or chosen or retrieval is not None:
             raise UsageError("--dim, --preset, --set and --retrieval go with --methods; a suite or config has its own")
-        requests = _suite_requests(suite, config, asked, device, threads)
+        wanted = _suite(suite, config, asked)
+        shown_as, requests = wanted.table, [entry.request(device, threads) for entry in wanted.entries]
     else:
+        shown_as = ""
         requests = [_request(asked, dim, preset, chosen, names(retrieval, "--retrieval"), device, threads)]
     store = Store(results)
     plan = make_plan(requests, table, store, catalogue_files=[str(f) for f in datasets_file], force=force)
@@ -110,7 +113,7 @@ def run_command(
         except KeyboardInterrupt:
             listener.interrupted()
             raise typer.Exit(130) from None
-    raise typer.Exit(_conclude(plan, store, listener.unstored, _table_of(suite, config)))
+    raise typer.Exit(_conclude(plan, store, listener.unstored, shown_as))
 
 
 class _Asked:
@@ -127,25 +130,13 @@ class _Asked:
         self.seeds = seeds
 
 
-def _suite_requests(
-    suite: str | None, config: Path | None, asked: _Asked, device: str, threads: int
-) -> list[RunRequest]:
+def _suite(suite: str | None, config: Path | None, asked: _Asked) -> Suite:
     from cmrbench.run.suites import find_suite, narrowed, read_config
 
     if suite is not None and config is not None:
         raise UsageError("name either --suite or --config, not both")
     chosen = find_suite(suite) if suite is not None else read_config(config or Path())
-    chosen = narrowed(chosen, asked.methods, asked.datasets, asked.bits, asked.seeds)
-    return [entry.request(device, threads) for entry in chosen.entries]
-
-
-def _table_of(suite: str | None, config: Path | None) -> str:
-    """The named table that a suite's results are shown as; empty for leaderboards."""
-    from cmrbench.run.suites import find_suite, read_config
-
-    if suite is not None:
-        return find_suite(suite).table
-    return read_config(config).table if config is not None else ""
+    return narrowed(chosen, asked.methods, asked.datasets, asked.bits, asked.seeds)
 
 
 def _request(

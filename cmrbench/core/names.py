@@ -14,6 +14,11 @@ OWN_FORM = "small letters, digits, '.', '_' and '-', at most 64, no sign first"
 FORM = "NAME[/FEATURE_SET][:SPLIT][+TRANSFORM=VALUE]..."
 
 
+def with_features(dataset: str, feature_set: str) -> str:
+    """A dataset as titles name it: with its feature set, unless that is the only one."""
+    return dataset if feature_set in ("", "default") else f"{dataset}/{feature_set}"
+
+
 @dataclass(frozen=True)
 class DatasetName:
     """What names a dataset as it is measured.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cmrbench.core.hashing import digest
+from cmrbench.core.names import with_features
 
 STATUSES = ("done", "failed", "timeout", "oom", "killed", "declined")
 """How a run can end. Every status but ``done`` carries a cause; all are rows in the store."""
@@ -72,7 +73,7 @@ class RunSpec:
         """One readable line for progress and messages."""
         size = f" {self.bits} bits" if self.bits else (f" {self.dim}-d" if self.dim else "")
         sets = "".join(f" {k}={v}" for k, v in self.params)
-        where = self.dataset if self.feature_set in ("", "default") else f"{self.dataset}/{self.feature_set}"
+        where = with_features(self.dataset, self.feature_set)
         return f"{self.method}{size}{sets} on {where}, seed {self.seed}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import UnknownNameError
+from cmrbench.core.names import with_features
 from cmrbench.report.current import NEEDED, current_rows
 from cmrbench.report.model import AVERAGE, Column, Leaderboard, TableKey
 from cmrbench.report.rows import Notes, build_groups
@@ -64,7 +65,7 @@ def leaderboards(
         If the results hold no such dataset or metric.
     """
     rows = [_completed(row) for row in current_rows(table, COLUMNS)]
-    rows = _of_datasets(rows, datasets)
+    rows = of_datasets(rows, datasets)
     known_metrics = {row["metric"] for row in rows if row["metric"] is not None}
     if metric is not None and metric not in known_metrics:
         raise UnknownNameError("metric", metric, known_metrics, "(looked in the results)")
@@ -83,7 +84,8 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _of_datasets(rows: list[RowDict], datasets: Sequence[str] | None) -> list[RowDict]:
+def of_datasets(rows: list[RowDict], datasets: Sequence[str] | None) -> list[RowDict]:
+    """The rows of some datasets, or all; an error for one that the rows do not hold."""
     if not datasets:
         return rows
     known = {row["dataset"] for row in rows}
@@ -166,7 +168,7 @@ def _title(key: TableKey, keys: Iterable[TableKey]) -> str:
     """Dataset, kind of output, protocol, metric; with fingerprints where one name stands for two things."""
     same_data = [k for k in keys if (k.dataset, k.feature_set) == (key.dataset, key.feature_set)]
     same_protocol = [k for k in same_data if k.protocol == key.protocol and _asked(k) == _asked(key)]
-    what = [key.dataset + (f"/{key.feature_set}" if key.feature_set not in ("", "default") else "")]
+    what = [with_features(key.dataset, key.feature_set)]
     if len({k.dataset_fingerprint for k in same_data}) > 1:
         what.append(f"data {key.dataset_fingerprint[:8]}")
     what.append("real-valued" if key.output == "real" else "hashing")

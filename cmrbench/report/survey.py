@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import UnknownNameError
-from cmrbench.report.build import COLUMNS, leaderboards
+from cmrbench.core.names import with_features
+from cmrbench.report.build import COLUMNS, leaderboards, of_datasets
 from cmrbench.report.current import current_rows
 from cmrbench.report.model import Column, Group, Leaderboard, TableKey
 from cmrbench.report.rows import Notes, build_groups
@@ -135,16 +136,11 @@ TABLES: dict[str, Maker] = {
 def _hashing(table: pa.Table, datasets: Sequence[str] | None) -> list[RowDict]:
     """Rows of hashing runs; one that did not finish has no metric."""
     rows = [row for row in current_rows(table, TABLE_COLUMNS) if row["bits"] is not None]
-    known = {row["dataset"] for row in rows}
-    for name in datasets or ():
-        if name not in known:
-            raise UnknownNameError("dataset", name, known, "(looked in the results)")
-    rows = [row | {"info": dict(row["info"] or []), "flags": ()} for row in rows]
-    return [row for row in rows if not datasets or row["dataset"] in datasets]
+    return of_datasets([row | {"info": dict(row["info"] or []), "flags": ()} for row in rows], datasets)
 
 
 def _place(row: RowDict) -> str:
-    return str(row["dataset"]) + (f"/{row['feature_set']}" if row["feature_set"] not in ("", "default") else "")
+    return with_features(row["dataset"], row["feature_set"])
 
 
 def _figure(row: RowDict, name: str, value: float | None) -> RowDict:
