@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cmrbench.core.citation import Citation
 from cmrbench.method import Context, MethodInfo
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, in_turn, shared_designs, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, both_in_turn, shared_designs, training_pairs
 from cmrbench_methods.blocks.itq import quantising_rotation, random_rotation, weighted_directions
 
 if TYPE_CHECKING:
@@ -69,7 +67,7 @@ class CCAITQ(HashingMethod):
         pairs = training_pairs(self, train, context)
         X, Y = shared_designs(pairs, context).values()
         found = context.shared("directions", lambda: weighted_directions(X, Y, self.ridge))
-        A, B = np.split(in_turn(np.vstack((found.A, found.B)), pairs.bits, "cca_itq", context), [len(found.A)])
+        A, B = both_in_turn(found.A, found.B, pairs.bits, "cca_itq", context)
         R = quantising_rotation(
             (X.dot(A), Y.dot(B)), random_rotation(pairs.bits, context.rng("rotation")), self.iterations
         )

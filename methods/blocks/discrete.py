@@ -54,8 +54,11 @@ def coordinate_descent(
 
 
 def procrustes(M: np.ndarray) -> np.ndarray:
-    """The orthogonal R (K, K) that maximises ``tr(R'M)``: U V' from the SVD M = U S V' (Schoenemann 1966)."""
+    """The R (d, k) with orthonormal columns (rows, if d < k) that maximises ``tr(R'M)``.
+
+    U V' from the SVD M = U S V' (Schoenemann 1966); orthogonal where M is square.
+    """
     from scipy.linalg import svd
 
-    U, _, Vt = svd(M)
+    U, _, Vt = svd(M, full_matrices=False)
     return np.asarray(U @ Vt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -114,6 +115,12 @@ def shared_designs(
     return {m: context.shared(("design", m), partial(make, m, z)) for m, z in pairs.features.items()}
 
 
+def check_variant(name: str, variant: str) -> None:
+    """Raise an error unless a method follows the paper or the released code."""
+    if variant not in ("paper", "released"):
+        raise MethodError(f"{name}: variant {variant!r} is neither paper nor released")
+
+
 def check_length(bits: int, n: int, name: str, context: Context) -> None:
     """Log a warning where a code has as many bits as there are training items, or more."""
     if bits >= n:
@@ -171,8 +178,27 @@ def check_codes(codes: np.ndarray, name: str) -> None:
         )
 
 
+class CodeFunction(ABC):
+    """A hash function: the signs of features, as codes of -1 and +1 or packed."""
+
+    @abstractmethod
+    def signs(self, features: np.ndarray) -> np.ndarray:
+        """Whether each bit of features (n, d) is +1: bool, (n, bits)."""
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Codes of features (n, d): int8, (n, bits)."""
+        codes = self.signs(features).view(np.int8)
+        codes *= 2
+        codes -= 1
+        return codes
+
+    def packed(self, features: np.ndarray) -> np.ndarray:
+        """Codes of features (n, d), a bit each: uint8, (n, ceil(bits / 8)), as `numpy.packbits` makes them."""
+        return np.packbits(self.signs(features), axis=1)
+
+
 @dataclass(frozen=True, eq=False)
-class HashFunction:
+class HashFunction(CodeFunction):
     """sgn(phi(z) W - t): a feature map, weights (m, bits) and thresholds (bits,); zero counts as +1."""
 
     map: FeatureMap
@@ -191,17 +217,6 @@ class HashFunction:
         if isinstance(self.map, Scaled) and not self.map.unit and features.dtype == np.float32:
             return LinearSigns.of(self.map.mean, self.weights, self.threshold)(features)
         return self.values(features) >= 0
-
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Codes of features (n, d): int8, (n, bits)."""
-        codes = self.signs(features).view(np.int8)
-        codes *= 2
-        codes -= 1
-        return codes
-
-    def packed(self, features: np.ndarray) -> np.ndarray:
-        """Codes of features (n, d), a bit each: uint8, (n, ceil(bits / 8)), as `numpy.packbits` makes them."""
-        return np.packbits(self.signs(features), axis=1)
 
 
 def check_functions(functions: Mapping[str, HashFunction], features: Mapping[str, np.ndarray], name: str) -> None:
@@ -263,3 +278,11 @@ def in_turn(directions: np.ndarray, bits: int, method: str, context: Context) ->
             "%s: the data have %d directions, so bits %d to %d repeat the first ones", method, k, k + 1, bits
         )
     return directions[:, np.arange(bits) % k]
+
+
+def both_in_turn(
+    A: np.ndarray, B: np.ndarray, bits: int, method: str, context: Context
+) -> tuple[np.ndarray, np.ndarray]:
+    """`in_turn` for the directions (dx, k) and (dy, k) of two modalities, which belong together: one warning."""
+    both = in_turn(np.vstack((A, B)), bits, method, context)
+    return both[: len(A)], both[len(A) :]

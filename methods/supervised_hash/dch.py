@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cmrbench.core.citation import Citation
-from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
 from cmrbench_methods.blocks.discrete import coordinate_descent
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, shared_designs, training_pairs
+from cmrbench_methods.blocks.hashing import (
+    HashFunction,
+    HashingMethod,
+    check_codes,
+    check_variant,
+    shared_designs,
+    training_pairs,
+)
 from cmrbench_methods.blocks.linear import ridge, sign_codes, signs
 from cmrbench_methods.blocks.maps import AnchorRule, Scaled
 
@@ -111,8 +117,7 @@ class DCH(HashingMethod):
 
     def fit(self, train: Mapping[str, Items], val: Mapping[str, Items] | None, context: Context) -> Self:
         """Alternate over G, F and B; then regress the codes on the features."""
-        if self.variant not in ("paper", "released"):
-            raise MethodError(f"dch: variant {self.variant!r} is neither paper nor released")
+        check_variant("dch", self.variant)
         pairs = training_pairs(self, train, context)
         designs = shared_designs(pairs, context, lambda m, z: self._design(z, context.rng("anchors", m)))
         B = signs(context.rng("dch").standard_normal((len(pairs), pairs.bits)))

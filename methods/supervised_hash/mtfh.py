@@ -13,7 +13,14 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.discrete import coordinate_descent
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_labels, check_length, check_varied
+from cmrbench_methods.blocks.hashing import (
+    HashFunction,
+    HashingMethod,
+    check_labels,
+    check_length,
+    check_variant,
+    check_varied,
+)
 from cmrbench_methods.blocks.labels import labels_of
 from cmrbench_methods.blocks.linear import product, ridge, sign_codes, signs
 from cmrbench_methods.blocks.logistic import LogisticDesign
@@ -115,8 +122,7 @@ class MTFH(HashingMethod):
 
     def fit(self, train: Mapping[str, Items], val: Mapping[str, Items] | None, context: Context) -> Self:
         """Alternate over H1, H2 and the four code matrices; then learn each modality's hash functions."""
-        if self.variant not in ("paper", "released"):
-            raise MethodError(f"mtfh: variant {self.variant!r} is neither paper nor released")
+        check_variant("mtfh", self.variant)
         L1, L2, lengths = checked(train, self.second_bits, context)
         self.first_, self.second_ = train
         codes = self._learn(Problem(L1, L2, self.alpha, self.beta, self.variant == "released"), lengths, context)

@@ -11,7 +11,7 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.correlation import add_ridge, leading_pairs, whitener
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, in_turn, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, both_in_turn, training_pairs
 from cmrbench_methods.blocks.linear import signs, unit_rows
 from cmrbench_methods.blocks.maps import Scaled
 
@@ -81,14 +81,16 @@ class SCM(HashingMethod):
         if self.solution not in ("seq", "orth"):
             raise MethodError(f"scm: solution {self.solution!r} is neither seq nor orth")
         pairs = training_pairs(self, train, context)
-        maps = {m: Scaled.fit(z) for m, z in pairs.features.items()}
-        problem = Whitened(*(maps[m](z) for m, z in pairs.features.items()), self.ridge)
+        maps = context.shared("maps", lambda: {m: Scaled.fit(z) for m, z in pairs.features.items()})
+        problem = context.shared(
+            "whitened", lambda: Whitened(*(maps[m](z) for m, z in pairs.features.items()), self.ridge)
+        )
         G = unit_rows(pairs.L)
         if self.solution == "orth":
             U, _, V = leading_pairs(problem.semantic(G), pairs.bits)
         else:
             U, V = sequential(problem, G, pairs.bits)
-        Wx, Wy = (in_turn(W, pairs.bits, "scm", context) for W in (problem.Wx @ U, problem.Wy @ V))
+        Wx, Wy = both_in_turn(problem.Wx @ U, problem.Wy @ V, pairs.bits, "scm", context)
         self.dims_ = pairs.dims
         self.functions_ = {m: HashFunction(maps[m], W) for m, W in zip(pairs.names, (Wx, Wy), strict=True)}
         return self

@@ -11,7 +11,7 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.discrete import procrustes
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, in_turn, shared_designs, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, both_in_turn, shared_designs, training_pairs
 from cmrbench_methods.blocks.itq import random_rotation, weighted_directions
 from cmrbench_methods.blocks.linear import signs, unit_rows
 
@@ -82,7 +82,7 @@ class ACQ(HashingMethod):
         pairs = training_pairs(self, train, context)
         X, Y = shared_designs(pairs, context).values()
         found = context.shared("directions", lambda: weighted_directions(X, Y, self.ridge))
-        A, B = np.split(in_turn(np.vstack((found.A, found.B)), pairs.bits, "acq", context), [len(found.A)])
+        A, B = both_in_turn(found.A, found.B, pairs.bits, "acq", context)
         turns = CoQuantization(unit_rows(X.dot(A)), unit_rows(Y.dot(B)), self.mu)
         turns.start(random_rotation(pairs.bits, context.rng("rotation")))
         for turn in range(self.iterations):

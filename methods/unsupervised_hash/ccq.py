@@ -12,6 +12,7 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
+from cmrbench_methods.blocks.discrete import procrustes
 from cmrbench_methods.blocks.hashing import HashingMethod, shared_designs, training_pairs
 from cmrbench_methods.blocks.kernels import squared_distances
 from cmrbench_methods.blocks.linear import mean_rows, product, row_blocks, solve_positive
@@ -127,7 +128,7 @@ class CCQ(HashingMethod):
                 if last - value < 1e-12 * first:
                     break
                 last = value
-            maps = [nearest_orthogonal(cross) for cross in crosses]
+            maps = [procrustes(cross) for cross in crosses]
             latent = [side.dot(R) for side, R in zip(sides, maps, strict=True)]
             mean = weights[0] * latent[0] + weights[1] * latent[1]
             if iteration == 0:
@@ -284,11 +285,3 @@ def nearest_rows(vectors: np.ndarray, words: np.ndarray) -> np.ndarray:
     for rows in row_blocks(len(vectors), 2048):
         chosen[rows] = (half - product(vectors[rows], words.T)).argmin(axis=1)
     return chosen
-
-
-def nearest_orthogonal(M: np.ndarray) -> np.ndarray:
-    """The R (d, k) with orthonormal columns (rows, if d < k) that maximises tr(R'M)."""
-    from scipy.linalg import svd
-
-    U, _, Vt = svd(M, full_matrices=False)
-    return np.asarray(U @ Vt)

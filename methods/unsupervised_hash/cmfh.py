@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cmrbench.core.citation import Citation
-from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.collective import CollectiveFactors, CollectiveWeights, JointGram
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, shared_designs, training_pairs
+from cmrbench_methods.blocks.hashing import (
+    HashFunction,
+    HashingMethod,
+    check_codes,
+    check_variant,
+    shared_designs,
+    training_pairs,
+)
 from cmrbench_methods.blocks.linear import sign_codes
 
 if TYPE_CHECKING:
@@ -102,8 +108,7 @@ class CMFH(HashingMethod):
 
     def fit(self, train: Mapping[str, Items], val: Mapping[str, Items] | None, context: Context) -> Self:
         """Alternate over U, V and P; then code the training items with both their modalities."""
-        if self.variant not in ("paper", "released"):
-            raise MethodError(f"cmfh: variant {self.variant!r} is neither paper nor released")
+        check_variant("cmfh", self.variant)
         pairs = training_pairs(self, train, context)
         designs = shared_designs(pairs, context)
         gram = context.shared("gram", lambda: JointGram(*designs.values()))

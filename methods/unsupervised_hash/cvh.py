@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cmrbench.core.citation import Citation
-from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.correlation import (
     Directions,
@@ -24,8 +23,9 @@ from cmrbench_methods.blocks.hashing import (
     HashFunction,
     HashingMethod,
     TrainingPairs,
+    both_in_turn,
     check_functions,
-    in_turn,
+    check_variant,
     training_pairs,
 )
 from cmrbench_methods.blocks.maps import Scaled
@@ -88,11 +88,10 @@ class CVH(HashingMethod):
 
     def fit(self, train: Mapping[str, Items], val: Mapping[str, Items] | None, context: Context) -> Self:
         """Find one pair of directions per bit."""
-        if self.variant not in ("paper", "released"):
-            raise MethodError(f"cvh: variant {self.variant!r} is neither paper nor released")
+        check_variant("cvh", self.variant)
         pairs = training_pairs(self, train, context)
         maps, found = context.shared("directions", lambda: self._directions(pairs))
-        A, B = np.split(in_turn(np.vstack((found.A, found.B)), pairs.bits, "cvh", context), [len(found.A)])
+        A, B = both_in_turn(found.A, found.B, pairs.bits, "cvh", context)
         self.dims_ = pairs.dims
         self.functions_ = {m: HashFunction(maps[m], W) for m, W in zip(pairs.names, (A, B), strict=True)}
         check_functions(self.functions_, pairs.features, "cvh")

@@ -12,7 +12,7 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, shared_designs, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_variant, shared_designs, training_pairs
 from cmrbench_methods.blocks.kernels import squared_distances
 from cmrbench_methods.blocks.linear import row_blocks, sign_codes, signs
 from cmrbench_methods.blocks.maps import Scaled
@@ -126,8 +126,7 @@ class FSH(HashingMethod):
         return self
 
     def _check(self) -> None:
-        if self.variant not in ("paper", "released"):
-            raise MethodError(f"fsh: variant {self.variant!r} is neither paper nor released")
+        check_variant("fsh", self.variant)
         if not 0 < self.rho < 1:
             raise MethodError(f"fsh: rho lies between 0 and 1, it is {self.rho}")
         if self.anchors < 1 or self.neighbours < 1:

@@ -16,6 +16,7 @@ from cmrbench_methods.blocks.hashing import (
     HashFunction,
     HashingMethod,
     TrainingPairs,
+    check_variant,
     in_turn,
     training_pairs,
     uncentred_design,
@@ -112,8 +113,7 @@ class IMH(HashingMethod):
         return self
 
     def _check(self) -> None:
-        if self.variant not in ("paper", "released"):
-            raise MethodError(f"imh: variant {self.variant!r} is neither paper nor released")
+        check_variant("imh", self.variant)
         if self.neighbours < 1:
             raise MethodError(f"imh: an item needs at least 1 neighbour, not {self.neighbours}")
         if not self.beta > 0 or self.smoothness < 0:

@@ -13,7 +13,7 @@ from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo, paired_rows
 from cmrbench_methods.blocks.collective import CollectiveFactors, CollectiveWeights, JointGram
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, training_pairs
+from cmrbench_methods.blocks.hashing import HashFunction, HashingMethod, check_codes, check_variant, training_pairs
 from cmrbench_methods.blocks.linear import positive_solver, sign_codes, solve_positive
 from cmrbench_methods.blocks.maps import Scaled
 from cmrbench_methods.blocks.online import check_chunk, chunk_rows
@@ -134,8 +134,7 @@ class OCMFH(HashingMethod):
             For an empty chunk, or one with other modalities, widths or another code length than before; the state is
             then as it was.
         """
-        if self.variant not in ("paper", "released"):
-            raise MethodError(f"ocmfh: variant {self.variant!r} is neither paper nor released")
+        check_variant("ocmfh", self.variant)
         state: State | None = getattr(self, "state_", None)
         check_chunk(self, train, self.dims_ if state else None)
         if state is None:

@@ -17,6 +17,7 @@ from cmrbench_methods.blocks.hashing import (
     HashingMethod,
     TrainingPairs,
     check_functions,
+    check_variant,
     shared_designs,
     training_pairs,
     uncentred_design,
@@ -127,8 +128,7 @@ class RFDH(HashingMethod):
         return self
 
     def _check(self) -> None:
-        if self.variant not in ("paper", "released"):
-            raise MethodError(f"rfdh: variant {self.variant!r} is neither paper nor released")
+        check_variant("rfdh", self.variant)
         if self.r <= 1:
             raise MethodError(f"rfdh: the exponent r is above 1, it is {self.r}")
         if self.gamma <= 0 or self.eta <= 0:

@@ -12,7 +12,15 @@ from cmrbench.core.citation import Citation
 from cmrbench.core.errors import MethodError
 from cmrbench.method import Context, MethodInfo
 from cmrbench_methods.blocks.design import Design
-from cmrbench_methods.blocks.hashing import HashingMethod, check_codes, shared_designs, training_pairs, uncentred_design
+from cmrbench_methods.blocks.hashing import (
+    CodeFunction,
+    HashingMethod,
+    check_codes,
+    check_variant,
+    shared_designs,
+    training_pairs,
+    uncentred_design,
+)
 from cmrbench_methods.blocks.linear import product, row_blocks, sign_codes, solve_positive
 
 if TYPE_CHECKING:
@@ -102,8 +110,7 @@ class STMH(HashingMethod):
 
     def fit(self, train: Mapping[str, Items], val: Mapping[str, Items] | None, context: Context) -> Self:
         """Alternate over F1, F2, R, G1, G2 and D."""
-        if self.variant not in ("paper", "released"):
-            raise MethodError(f"stmh: variant {self.variant!r} is neither paper nor released")
+        check_variant("stmh", self.variant)
         if not self.gamma > 0:
             raise MethodError(f"stmh: gamma must be above 0, it is {self.gamma}")
         pairs = training_pairs(self, train, context)
@@ -224,7 +231,7 @@ def lowest(costs: np.ndarray, count: int) -> np.ndarray:
     return out
 
 
-class BlockFunction:
+class BlockFunction(CodeFunction):
     """A hash function that codes features a block of rows at a time, from all K values of an item at once."""
 
     def bits(self, rows: np.ndarray) -> np.ndarray:
@@ -235,14 +242,6 @@ class BlockFunction:
         """Bits of features (n, d): bool, (n, K)."""
         blocks = [self.bits(features[rows].astype(np.float64, order="C")) for rows in row_blocks(len(features), 2048)]
         return np.concatenate(blocks) if blocks else self.bits(features.astype(np.float64))
-
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Codes of features (n, d): int8, (n, K)."""
-        return sign_codes(self.signs(features) - 0.5)
-
-    def packed(self, features: np.ndarray) -> np.ndarray:
-        """Codes of features (n, d), a bit each: uint8, (n, ceil(K / 8)), as `numpy.packbits` makes them."""
-        return np.packbits(self.signs(features), axis=1)
 
 
 @dataclass(frozen=True, eq=False)

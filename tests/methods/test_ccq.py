@@ -11,7 +11,8 @@ from cmrbench.core.protocol import Protocol
 from cmrbench.data import make_synthetic
 from cmrbench.method import Context
 from cmrbench.run.execute import EvaluationPlan, execute
-from cmrbench_methods.unsupervised_hash.ccq import CCQ, Codebooks, Standardised, nearest_orthogonal
+from cmrbench_methods.blocks.discrete import procrustes
+from cmrbench_methods.unsupervised_hash.ccq import CCQ, Codebooks, Standardised
 
 
 def some_books(rng, dim=5, bits=(3, 3, 2)):
@@ -94,7 +95,7 @@ def test_codebooks_minimise_their_objective(rng, n):
 def test_maps_are_orthogonal_and_the_best(rng, shape):
     """With orthonormal columns, tr(R'M) cannot exceed the sum of the singular values of M, and R attains it."""
     M = rng.standard_normal(shape)
-    R = nearest_orthogonal(M)
+    R = procrustes(M)
     small = min(shape)
     np.testing.assert_allclose(R.T @ R if shape[0] >= shape[1] else R @ R.T, np.eye(small), atol=1e-12)
     assert (R * M).sum() == pytest.approx(np.linalg.svd(M, compute_uv=False).sum())
@@ -138,7 +139,7 @@ def test_training_lowers_the_error_of_pairs():
         error = 0.0
         for items in train.values():
             z = Standardised.fit(items.features)(items.features)
-            R = nearest_orthogonal(z.T @ sums)
+            R = procrustes(z.T @ sums)
             error += ((z - sums @ R.T) ** 2).sum()
         return error
 
@@ -154,7 +155,7 @@ def test_maps_turn_both_modalities_towards_each_other(rng):
     sums = method.books_.sums(method.books_.from_bits(method.encode_train("image")))
     for features in (x, x @ turn):
         z = Standardised.fit(features)(features)
-        left = z - sums @ nearest_orthogonal(z.T @ sums).T
+        left = z - sums @ procrustes(z.T @ sums).T
         assert (left**2).sum() < 0.1 * (z**2).sum()
 
 
