@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from cmrbench.core.runs import CodeDiagnostics
+from cmrbench.metrics.engine import ranked_by
+from cmrbench.metrics.ranking import Needs
+from cmrbench.metrics.relevance import from_labels
+from cmrbench.metrics.scores import hamming
 
 RANK = 50
 """The rank whose tie with the next one is counted."""
 
-_PAIRS = 1 << 24
-"""Distances that are held at a time."""
+_VALUES = 1 << 24
+"""Bits that are held as numbers at a time."""
 
 
 def diagnose(query: np.ndarray, gallery: np.ndarray) -> CodeDiagnostics:
@@ -38,7 +42,7 @@ def _correlation(live: np.ndarray, means: np.ndarray) -> float:
     if bits < 2:
         return float("nan")
     moments = np.zeros((bits, bits))
-    step = max(1, _PAIRS // bits)
+    step = max(1, _VALUES // bits)
     for start in range(0, len(live), step):
         # Sums of +-1 are whole numbers: float32 holds them exactly below 2^24.
         block = live[start : start + step].astype(np.float32)
@@ -51,13 +55,13 @@ def _correlation(live: np.ndarray, means: np.ndarray) -> float:
 
 def _ties(query: np.ndarray, gallery: np.ndarray, rank: int) -> float:
     """Share of queries whose items at `rank` and at the next rank are equally far; NaN if there is no next rank."""
-    n = len(gallery)
-    if n <= rank:
+    if len(gallery) <= rank:
         return float("nan")
-    columns = gallery.T.astype(np.float32)
-    tied, step = 0, max(1, _PAIRS // n)
-    for start in range(0, len(query), step):
-        far = -(query[start : start + step].astype(np.float32) @ columns)
-        far.partition((rank - 1, rank), axis=1)
-        tied += int((far[:, rank - 1] == far[:, rank]).sum())
+    alike = from_labels(*(np.ones((len(side), 1), dtype=np.uint8) for side in (query, gallery)))
+    tied = 0
+    for ranked in ranked_by(hamming(query, gallery), alike, Needs({}, counts=True)):
+        assert ranked.counts is not None  # codes have levels
+        within = ranked.counts.sum(axis=2).cumsum(axis=1)  # items up to each distance
+        reached = np.take_along_axis(within, (within >= rank).argmax(axis=1)[:, None], axis=1)
+        tied += int((reached > rank).sum())
     return tied / len(query)

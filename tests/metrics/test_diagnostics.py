@@ -17,7 +17,7 @@ def rng():
 
 
 def test_agree_with_plain_counting(rng, monkeypatch):
-    monkeypatch.setattr(diagnostics, "_PAIRS", 700)  # several blocks
+    monkeypatch.setattr(diagnostics, "_VALUES", 700)  # several blocks
     gallery, query = codes(rng, 300, 10, 0.3), codes(rng, 40, 10)
     gallery[:, 4] = 1
     found = diagnose(query, gallery)
