@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 DIGITS = 3
 """Digits after the point, as in the survey's tables; ranks are taken on the printed digits."""
@@ -142,6 +142,12 @@ class Row:
         Peak resident memory of the run's process, largest over seeds, at the longest code.
     ranked : bool
         Whether the row can be best or second.
+    run_keys : tuple of str
+        The runs behind the row, sorted, those that did not finish included.
+    retrieval : str
+        The strategy that ranks; empty where no run finished.
+    info : mapping of str to str
+        What the method declares: supervision, category and what else its records hold.
     """
 
     title: str
@@ -154,6 +160,9 @@ class Row:
     fit_seconds: float | None = None
     peak_bytes: int | None = None
     ranked: bool = True
+    run_keys: tuple[str, ...] = ()
+    retrieval: str = ""
+    info: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fit(self) -> str:

@@ -65,9 +65,11 @@ class _Entry:
     failed: dict[int | None, dict[int, tuple[str, str]]] = field(default_factory=lambda: defaultdict(dict))
     runs: dict[tuple[int | None, int], RowDict] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
+    run_keys: set[str] = field(default_factory=set)
 
     def add(self, row: RowDict) -> None:
         bits, seed = row["bits"], row["seed"]
+        self.run_keys.add(row["run_key"] or "")
         if row["metric"] is None:
             self.failed[bits][seed] = (row["status"], outcome(row["status"], row["cause"]))
             return
@@ -194,6 +196,9 @@ def _row(entry: _Entry, title: str, key: TableKey, columns: Sequence[Column], no
         fit_seconds=statistics.fmean(fits) if fits else None,
         peak_bytes=max(peaks) if peaks else None,
         ranked=_info(entry, "category") != BASELINE and not entry.flags & NOT_RANKED,
+        run_keys=tuple(sorted(entry.run_keys)),
+        retrieval=plain(entry.example["retrieval"] or ""),
+        info=entry.example["info"],
     )
 
 
