@@ -16,7 +16,7 @@ from cmrbench.core.errors import CmrbenchError, UnknownNameError, UsageError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_FORMATS = ("md", "csv", "html", "latex", "json", "text")
+_FORMATS = ("md", "csv", "tex", "html", "json", "text")
 
 
 def report_command(
@@ -24,7 +24,7 @@ def report_command(
     format: str | None = typer.Option(
         None,
         "--format",
-        help="md, csv, html, latex, json or text. [default: text on a terminal, else md]",
+        help="md, csv, tex, html, json or text. [default: text on a terminal, else md]",
         autocompletion=lambda: list(_FORMATS),
     ),
     dataset: list[str] = typer.Option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cmrbench.core.errors import UnknownNameError
 from cmrbench.core.names import with_features
 from cmrbench.report.current import NEEDED, current_rows
-from cmrbench.report.model import AVERAGE, Column, Leaderboard, TableKey
+from cmrbench.report.model import AVERAGE, Column, Leaderboard, TableKey, size_of
 from cmrbench.report.rows import Notes, build_groups
 from cmrbench.report.spans import fact, smaller_is_better, with_spans, without_ends
 from cmrbench.report.wording import plain, span
@@ -203,7 +203,8 @@ def _columns(records: list[RowDict], rows: list[RowDict], output: str) -> tuple[
     if sentence or (output == "real" and len(everything) == 2):
         tasks.append((AVERAGE, everything))
     sizes = sorted({row["bits"] for row in rows if row["bits"] is not None}) if output == "hash" else [None]
-    return [Column(plain(task), which, bits) for task, which in tasks for bits in sizes or [None]], sentence
+    columns = [Column((plain(t), *size_of(bits)), which, bits) for t, which in tasks for bits in sizes or [None]]
+    return columns, sentence
 
 
 def _facts(key: TableKey, rows: list[RowDict], records: list[RowDict], averaged: str) -> tuple[tuple[str, str], ...]:

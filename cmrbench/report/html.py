@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from itertools import groupby
 
-from cmrbench.report.model import LEGEND, Cell, Leaderboard, Row, superscript
+from cmrbench.report.model import LEGEND, ROW_HEADS, Cell, Leaderboard, Row, header, superscript
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #1a1a1a; }
@@ -48,7 +47,7 @@ def document(leaderboards: Sequence[Leaderboard]) -> str:
 
 
 def _section(board: Leaderboard) -> str:
-    width = 3 + len(board.columns) + 2 * board.costs
+    width = len(ROW_HEADS) + len(board.columns) + 2 * board.costs
     body = []
     for group in board.groups:
         body.append(f'<tr class="group"><th colspan="{width}">{escape(group.title)}</th></tr>')
@@ -70,18 +69,16 @@ def _section(board: Leaderboard) -> str:
 
 
 def _head(board: Leaderboard) -> str:
-    columns = board.columns
-    sized = any(c.size for c in columns)
-    deep = ' rowspan="2"' if sized else ""
-    tasks = [(task, len(list(same))) for task, same in groupby(c.task for c in columns)]
-    first = [f'<th class="text"{deep}>{name}</th>' for name in ("Method", "Category", "Source")]
-    first += [f'<th colspan="{n}">{escape(task)}</th>' for task, n in tasks]
-    if board.costs:
-        first += [f"<th{deep}>Fit (s)</th>", f"<th{deep}>Peak (MiB)</th>"]
-    lines = [f"<tr>{''.join(first)}</tr>"]
-    if sized:
-        lines.append(f"<tr>{''.join(f'<th>{escape(c.size)}</th>' for c in columns)}</tr>")
-    return "\n".join(lines)
+    lines = header(board.columns) or [[]]
+    deep = f' rowspan="{len(lines)}"' if len(lines) > 1 else ""
+    cells = [[_merged(text, width) for text, width in line] for line in lines]
+    costs = [f"<th{deep}>Fit (s)</th>", f"<th{deep}>Peak (MiB)</th>"] if board.costs else []
+    cells[0] = [*(f'<th class="text"{deep}>{name}</th>' for name in ROW_HEADS), *cells[0], *costs]
+    return "\n".join(f"<tr>{''.join(line)}</tr>" for line in cells)
+
+
+def _merged(text: str, width: int) -> str:
+    return f'<th colspan="{width}">{escape(text)}</th>' if width > 1 else f"<th>{escape(text)}</th>"
 
 
 def _row(row: Row, costs: bool) -> str:

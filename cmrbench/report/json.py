@@ -9,14 +9,25 @@ from dataclasses import asdict
 from typing import Any
 
 from cmrbench.report.model import Leaderboard
+from cmrbench.report.tidy import records
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a field changes its meaning."""
 
 
 def document(leaderboards: Sequence[Leaderboard]) -> str:
-    """``{"format": 1, "leaderboards": [...]}`` with the fields of `Leaderboard`, facts as an object."""
-    boards = [asdict(board) | {"facts": dict(board.facts)} for board in leaderboards]
+    """``{"format": 2, "leaderboards": [...]}``: each with title, key, facts, columns, notes, and one object a cell."""
+    boards = [
+        {
+            "title": board.title,
+            "key": asdict(board.key),
+            "facts": dict(board.facts),
+            "columns": [asdict(column) for column in board.columns],
+            "notes": [asdict(note) for note in board.notes],
+            "cells": list(records(board)),
+        }
+        for board in leaderboards
+    ]
     return json.dumps(_finite({"format": FORMAT, "leaderboards": boards}), indent=2, allow_nan=False) + "\n"
 
 

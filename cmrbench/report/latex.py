@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
 
-from cmrbench.report.model import LEGEND, Cell, Column, Leaderboard, Note, Row
+from cmrbench.report.model import LEGEND, ROW_HEADS, Cell, Column, Leaderboard, Note, Row, header
 
 _SPECIAL = str.maketrans(
     {
@@ -21,6 +20,7 @@ _SPECIAL = str.maketrans(
         "→": r"$\rightarrow$",
         "×": r"$\times$",
         "±": r"$\pm$",
+        "≈": r"$\approx$",
         "—": "---",
         "–": "--",
         "·": r"$\cdot$",
@@ -37,8 +37,8 @@ _SPECIAL = str.maketrans(
 
 
 def document(leaderboards: Sequence[Leaderboard]) -> str:
-    """One ``table`` environment for each leaderboard; needs the packages booktabs and textcomp, and T1 fonts."""
-    head = "% \\usepackage{booktabs}\n% \\usepackage[T1]{fontenc}\n"
+    """One ``table`` environment for each leaderboard; needs the packages booktabs, graphicx, and T1 fonts."""
+    head = "% \\usepackage{booktabs,graphicx}\n% \\usepackage[T1]{fontenc}\n"
     return head + "\n".join(_table(board) for board in leaderboards)
 
 
@@ -48,14 +48,15 @@ def escape(text: str) -> str:
 
 
 def _table(board: Leaderboard) -> str:
-    n = len(board.columns)
     costs = _COSTS if board.costs else ()
+    first = len(ROW_HEADS)
     facts = "; ".join(f"{name}: {value}" for name, value in board.facts)
     lines = [
         r"\begin{table*}[t]",
         r"\centering\small",
         f"\\caption{{{escape(board.title)}. {escape(facts)}.}}",
-        f"\\begin{{tabular}}{{lll{'r' * n}{'r' * len(costs)}}}",
+        r"\sbox0{\ignorespaces",
+        f"\\begin{{tabular}}{{{'l' * first}{'r' * (len(board.columns) + len(costs))}}}",
         r"\toprule",
         *_head(board.columns, costs),
         r"\midrule",
@@ -63,25 +64,31 @@ def _table(board: Leaderboard) -> str:
     for i, group in enumerate(board.groups):
         if i:
             lines.append(r"\midrule")
-        lines.append(f"\\multicolumn{{{n + 3 + len(costs)}}}{{l}}{{\\textit{{{escape(group.title)}}}}} \\\\")
+        width = first + len(board.columns) + len(costs)
+        lines.append(f"\\multicolumn{{{width}}}{{l}}{{\\textit{{{escape(group.title)}}}}} \\\\")
         lines += [_row(row, bool(costs)) for row in group.rows]
-    lines += [r"\bottomrule", r"\end{tabular}", "", r"\smallskip\raggedright\footnotesize"]
+    lines += [r"\bottomrule", r"\end{tabular}}", _FITTED, "", r"\smallskip\raggedright\footnotesize"]
     lines.append(escape(LEGEND) + r" Best \textbf{bold}, second \underline{underlined}.")
     lines += [_note(note) for note in board.notes]
     return "\n".join([*lines, r"\end{table*}", ""])
 
 
+# A table that is wider than the page is made smaller; no other one is touched.
+_FITTED = r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
+
+
 def _head(columns: Sequence[Column], costs: Sequence[str]) -> list[str]:
-    if not any(c.size for c in columns):
-        return [" & ".join(["Method", "Category", "Source", *(escape(c.task) for c in columns), *costs]) + r" \\"]
-    cells, rules, start = ["", "", ""], [], 4
-    for task, same in groupby(c.task for c in columns):
-        width = len(list(same))
-        cells.append(f"\\multicolumn{{{width}}}{{c}}{{{escape(task)}}}")
-        rules.append(f"\\cmidrule(lr){{{start}-{start + width - 1}}}")
-        start += width
-    sizes = ["Method", "Category", "Source", *(escape(c.size) for c in columns), *costs]
-    return [" & ".join([*cells, *("" for _ in costs)]) + r" \\", " ".join(rules), " & ".join(sizes) + r" \\"]
+    *outer, names = header(columns) or [[]]
+    lines = []
+    for line in outer:
+        cells, rules, start = [""] * len(ROW_HEADS), [], len(ROW_HEADS) + 1
+        for text, width in line:
+            cells.append(f"\\multicolumn{{{width}}}{{c}}{{{escape(text)}}}")
+            if text:
+                rules.append(f"\\cmidrule(lr){{{start}-{start + width - 1}}}")
+            start += width
+        lines += [" & ".join([*cells, *("" for _ in costs)]) + r" \\", " ".join(rules)]
+    return [*lines, " & ".join([*ROW_HEADS, *(escape(text) for text, _ in names), *costs]) + r" \\"]
 
 
 _COSTS = ("Fit (s)", "Peak (MiB)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from cmrbench.report.model import LEGEND, Cell, Leaderboard, Row, superscript
+from cmrbench.report.model import LEGEND, ROW_HEADS, Cell, Leaderboard, Row, superscript
 
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
@@ -22,10 +22,10 @@ def escape(text: str) -> str:
 
 
 def _section(board: Leaderboard) -> str:
-    head = ["Method", "Category", "Source"]
-    head += [escape(f"{c.task} {c.size}".strip()) for c in board.columns]
+    head = list(ROW_HEADS)
+    head += [escape(column.name) for column in board.columns]
     head += ["Fit (s)", "Peak (MiB)"] if board.costs else []
-    rule = [":--"] * 3 + ["--:"] * (len(head) - 3)
+    rule = [":--"] * len(ROW_HEADS) + ["--:"] * (len(head) - len(ROW_HEADS))
     lines = [f"### {escape(board.title)}", "", " · ".join(f"{escape(k)}: {escape(v)}" for k, v in board.facts), ""]
     lines += [_line(head), _line(rule)]
     for group in board.groups:

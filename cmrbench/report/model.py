@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import groupby
 
 DIGITS = 3
 """Digits after the point, as in the survey's tables; ranks are taken on the printed digits."""
 
 DASH = "—"
 AVERAGE = "average"
+ROW_HEADS = ("Method", "Category", "Source")
+"""Heads of what every row begins with."""
+
 LEGEND = (
     "Numbers are means over seeds, ± the sample standard deviation where there are several seeds. Ranks go by the "
     "printed digits; baselines and rows that read gallery labels are shown for comparison and not ranked."
@@ -18,16 +22,28 @@ LEGEND = (
 
 @dataclass(frozen=True)
 class TableKey:
-    """What all numbers of one leaderboard share; numbers that differ in any of it are never put side by side."""
+    """What numbers share that may be compared; numbers that differ in any of it never stand in one column.
 
-    dataset: str
-    dataset_fingerprint: str
-    feature_set: str
-    output: str
-    protocol: str
-    protocol_fingerprint: str
-    gallery_codes: str
-    metric: str
+    A leaderboard's key holds what all of its columns share. Where a table shows several datasets side by side, the
+    rest is in the keys of its columns or groups; what is empty there is as in the leaderboard's key.
+    """
+
+    dataset: str = ""
+    dataset_fingerprint: str = ""
+    feature_set: str = ""
+    output: str = ""
+    protocol: str = ""
+    protocol_fingerprint: str = ""
+    gallery_codes: str = ""
+    metric: str = ""
+
+    def within(self, outer: TableKey) -> TableKey:
+        """This key with its empty fields taken from another one."""
+        return TableKey(**{f.name: getattr(self, f.name) or getattr(outer, f.name) for f in fields(TableKey)})
+
+
+OURS, PUBLISHED, DIFFERENCE = "ours", "published", "difference"
+"""Kinds of columns: what was measured, what a paper prints, and the first less the second."""
 
 
 @dataclass(frozen=True)
@@ -36,22 +52,49 @@ class Column:
 
     Attributes
     ----------
-    task : str
-        ``"image → text"``, ``"image → all"`` (mean over all galleries) or ``"average"``.
+    heads : tuple of str
+        Header lines, the outermost first: ``("image → text", "16 bits")``. Neighbours that agree in a line and in all
+        lines above it share its cell.
     directions : tuple of str
-        The directions that are averaged, as records name them (``"image->text"``).
+        The directions that are averaged, as records name them (``"image->text"``); empty where the groups of rows
+        tell the direction.
     bits : int or None
         Hash code length; None in tables of real-valued methods.
+    key : TableKey
+        What all numbers of the column share beyond the leaderboard's key.
+    kind : str
+        ``"ours"``, ``"published"`` or ``"difference"``.
     """
 
-    task: str
-    directions: tuple[str, ...]
+    heads: tuple[str, ...]
+    directions: tuple[str, ...] = ()
     bits: int | None = None
+    key: TableKey = TableKey()
+    kind: str = OURS
 
     @property
-    def size(self) -> str:
-        """``"16 bits"``, or empty."""
-        return "" if self.bits is None else f"{self.bits} bits"
+    def name(self) -> str:
+        """All header lines in one, such as ``"image → text 16 bits"``."""
+        return " ".join(head for head in self.heads if head)
+
+
+def size_of(bits: int | None) -> tuple[str, ...]:
+    """The header line of a code length: ``("16 bits",)``, or none."""
+    return () if bits is None else (f"{bits} bits",)
+
+
+def header(columns: Sequence[Column]) -> list[list[tuple[str, int]]]:
+    """The header lines of columns from the outermost in: text and width (in columns) of every cell.
+
+    Columns with fewer lines than others are empty in the innermost ones.
+    """
+    depth = max((len(column.heads) for column in columns), default=0)
+    padded = [column.heads + ("",) * (depth - len(column.heads)) for column in columns]
+    lines = []
+    for line in range(depth - 1):
+        runs = groupby(padded, key=lambda heads: heads[: line + 1])
+        lines.append([(heads[-1], len(list(same))) for heads, same in runs])
+    return [*lines, [(heads[-1], 1) for heads in padded]] if depth else []
 
 
 @dataclass(frozen=True)
@@ -66,6 +109,7 @@ class Span:
 
 
 NO_SPAN = "(—)"
+INSIDE = "≈"
 
 
 @dataclass(frozen=True)
@@ -88,6 +132,13 @@ class Cell:
         Means over the same seeds under the two extreme orders of ties, where they were asked for.
     lacks_span : bool
         Whether a span was asked for and not measured.
+    digits : int
+        Digits after the point.
+    signed : bool
+        Whether a plus sign is printed: the number is a difference.
+    inside : bool or None
+        Of a difference: whether the published number lies in the interval of ours over seeds; None where there is
+        no interval.
     """
 
     mean: float | None = None
@@ -98,16 +149,19 @@ class Cell:
     note: int = 0
     span: Span | None = None
     lacks_span: bool = False
+    digits: int = DIGITS
+    signed: bool = False
+    inside: bool | None = None
 
     @property
     def number(self) -> str:
         """The mean as printed, or the word."""
-        return self.word if self.mean is None else f"{self.mean:.{DIGITS}f}"
+        return self.word if self.mean is None else f"{self.mean:{'+' if self.signed else ''}.{self.digits}f}"
 
     @property
     def spread(self) -> str:
         """``"±0.012"``, or empty."""
-        return "" if self.std is None else f"±{self.std:.{DIGITS}f}"
+        return "" if self.std is None else f"±{self.std:.{self.digits}f}"
 
     @property
     def ends(self) -> str:
@@ -116,8 +170,8 @@ class Cell:
 
     @property
     def aside(self) -> str:
-        """Spread and span, what is printed smaller behind the number."""
-        return " ".join(part for part in (self.spread, self.ends) if part)
+        """Spread, span and ``"≈"`` of a number inside the interval: what is printed smaller behind the number."""
+        return " ".join(part for part in (self.spread, self.ends, INSIDE if self.inside else "") if part)
 
 
 @dataclass(frozen=True)
@@ -179,10 +233,22 @@ class Row:
 
 @dataclass(frozen=True)
 class Group:
-    """Rows of one category of the survey's taxonomy."""
+    """Rows that stand together, such as one category of the survey's taxonomy.
+
+    Attributes
+    ----------
+    title : str
+    rows : tuple of Row
+    directions : tuple of str
+        Of all numbers of the group, where its columns do not tell them.
+    key : TableKey
+        What all numbers of the group share beyond the leaderboard's key.
+    """
 
     title: str
     rows: tuple[Row, ...]
+    directions: tuple[str, ...] = ()
+    key: TableKey = TableKey()
 
 
 @dataclass(frozen=True)
@@ -205,6 +271,10 @@ class Leaderboard:
     notes: tuple[Note, ...]
     costs: bool = True
     """Whether fit seconds and peak memory of every row are shown at the end of it."""
+
+    def key_of(self, group: Group, column: Column) -> TableKey:
+        """What the numbers of a column share in a group of rows."""
+        return column.key.within(group.key).within(self.key)
 
     @property
     def rows(self) -> Iterator[Row]:

@@ -12,8 +12,8 @@ from cmrbench.report.model import Leaderboard
 _RENDERERS = {
     "md": "markdown",
     "csv": "csv",
+    "tex": "latex",
     "html": "html",
-    "latex": "latex",
     "json": "json",
     "text": "terminal",
 }

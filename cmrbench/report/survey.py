@@ -11,7 +11,7 @@ from cmrbench.core.errors import UnknownNameError
 from cmrbench.core.names import with_features
 from cmrbench.report.build import COLUMNS, leaderboards, of_datasets
 from cmrbench.report.current import current_rows
-from cmrbench.report.model import Column, Group, Leaderboard, TableKey
+from cmrbench.report.model import Column, Group, Leaderboard, TableKey, size_of
 from cmrbench.report.rows import Notes, build_groups
 from cmrbench.report.spans import SECONDS
 from cmrbench.report.wording import plain, span
@@ -76,7 +76,9 @@ def _seconds(table: pa.Table, datasets: Sequence[str] | None) -> list[Leaderboar
     longest = {name: max(run["bits"] for run in runs if _place(run) == name) for name in names}
     shown = [run for run in runs if run["bits"] == longest[_place(run)]]
     columns = [
-        Column(plain(f"{name} {stage}"), (f"{name} {stage}",), longest[name]) for name in names for stage in STAGES
+        Column((plain(name), *size_of(longest[name]), stage), (f"{name} {stage}",), longest[name])
+        for name in names
+        for stage in STAGES
     ]
     rows = []
     for run in shown:
@@ -104,7 +106,7 @@ def _codes(table: pa.Table, datasets: Sequence[str] | None) -> list[Leaderboard]
         of_place = places[place, protocol, rule, bits]
         directions = list(dict.fromkeys(r["direction"] for r in of_place))
         columns = [
-            Column(plain(f"{what}, {d.replace('->', ' → ')}"), (f"{what} {d}",), bits)
+            Column((what, plain(d.replace("->", " → "))), (f"{what} {d}",), bits)
             for what in DIAGNOSTICS
             for d in directions
         ]
@@ -120,7 +122,9 @@ def _codes(table: pa.Table, datasets: Sequence[str] | None) -> list[Leaderboard]
             ("ties at 50", "share of queries whose items at ranks 50 and 51 are equally far"),
         )
         key = TableKey(place, "", "", "hash", protocol, "", rule, "codes")
-        boards += _boards(key, f"{place}, codes of the gallery, protocol {protocol}", facts, columns, figures)
+        boards += _boards(
+            key, f"{place}, codes of the gallery, protocol {protocol}, {bits} bits", facts, columns, figures
+        )
     return [_unranked(board) for board in boards]
 
 

@@ -8,20 +8,20 @@ from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
 from cmrbench.report.build import leaderboards
-from cmrbench.report.model import LEGEND, Cell, Leaderboard, superscript
+from cmrbench.report.model import LEGEND, Cell, Leaderboard, Row, superscript
 from cmrbench.report.survey import named_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from rich.console import Console
-    from rich.table import Table
+    from rich.console import Console, Group
     from rich.text import Text
 
 WIDTH = 100
 """Columns of a text document."""
 
 _NAME_WIDTH = 30
-_PADDING = 3  # one on either side of a cell, one between columns
+_GAP = 3
+_COSTS = (("Fit", "(s)"), ("Peak", "(MiB)"))
 
 
 def print_leaderboards(console: Console, table: pa.Table, name: str = "") -> None:
@@ -58,65 +58,126 @@ def print_boards(console: Console, boards: Sequence[Leaderboard]) -> None:
         console.print(Text(f"{LEGEND} {ranks}", style="dim"))
 
 
-def _panels(board: Leaderboard, width: int, styled: bool) -> list[Table]:
-    """The columns in order, as many to a panel as fit; the code lengths of a task stay together if they can."""
-    from rich.cells import cell_len
-
+def _panels(board: Leaderboard, width: int, styled: bool) -> list[Group]:
+    """The columns in order, as many to a panel as fit; columns under one head stay together if they can."""
     columns = _Columns(board, styled)
-    names = [" ".join([row.title, *row.marks]) for row in board.rows] + [group.title for group in board.groups]
-    room = max(width - min(_NAME_WIDTH, max(map(cell_len, names))) - _PADDING, 1)
+    room = max(width - columns.names, 1)
     numbers = len(board.columns)
     costs = [numbers, numbers + 1] if board.costs else []
-    tasks = [list(same) for _, same in groupby(range(numbers), key=lambda i: board.columns[i].task)]
-    blocks = [[i] for i in range(numbers)] if any(columns.room(task) > room for task in tasks) else tasks
     panels: list[list[list[int]]] = [[]]
-    for block in [*blocks, *([costs] if costs else [])]:
+    for block in [*_blocks(columns, room), *([costs] if costs else [])]:
         if panels[-1] and columns.room([*chain(*panels[-1]), *block]) > room:
             # The costs do not stand alone if the last numbers can go with them.
             last = panels[-1][-1]
             joins = block is costs and len(panels[-1]) > 1 and columns.room([*last, *costs]) <= room
             panels.append([panels[-1].pop()] if joins else [])
         panels[-1].append(block)
-    return [columns.table(list(chain(*panel))) for panel in panels]
+    return [columns.panel(list(chain(*panel))) for panel in panels]
+
+
+def _blocks(columns: _Columns, room: int) -> list[list[int]]:
+    """The numbers' columns under the outermost heads whose columns fit into a panel."""
+    listed = columns.board.columns
+    for depth in range(1, max((len(column.heads) for column in listed), default=0)):
+        blocks = [list(same) for _, same in groupby(range(len(listed)), key=lambda i: listed[i].heads[:depth])]
+        if all(columns.room(block) <= room for block in blocks):
+            return blocks
+    return [[i] for i in range(len(listed))]
 
 
 class _Columns:
     """What a leaderboard prints to the right of the methods: its cells, fit seconds and peak memory."""
 
     def __init__(self, board: Leaderboard, styled: bool) -> None:
+        from rich.cells import cell_len
+
         self.board = board
-        self.heads = [f"{c.task}\n{c.size}".strip() for c in board.columns] + ["Fit\n(s)", "Peak\n(MiB)"]
+        costs = _COSTS if board.costs else ()
+        self.depth = max([1, *(len(heads) for heads in (*(column.heads for column in board.columns), *costs))])
+        self.heads = [("",) * (self.depth - len(column.heads)) + column.heads for column in board.columns]
+        self.heads += [("",) * (self.depth - len(heads)) + heads for heads in costs]
         self.cells: list[list[Text]] = [[_cell(cell, styled) for cell in row.cells] for row in board.rows]
         for line, row in zip(self.cells, board.rows, strict=True):
             line += [_dim(row.fit), _dim(row.peak)]
+        self.names = min(_NAME_WIDTH, max([len("Method"), *(cell_len(_name(row)) for row in board.rows)]))
 
     def room(self, panel: Sequence[int]) -> int:
         """Screen columns that these columns take."""
+        widths = self._widths(panel)
+        return sum(widths) + _GAP * len(widths)
+
+    def _widths(self, panel: Sequence[int]) -> list[int]:
+        """Widths of columns, wide enough for the heads that they share."""
         from rich.cells import cell_len
 
-        widths = [
-            max([cell_len(part) for part in self.heads[i].split("\n")] + [line[i].cell_len for line in self.cells])
-            for i in panel
-        ]
-        return sum(widths) + _PADDING * len(widths)
+        widths = [max([cell_len(self.heads[i][-1])] + [line[i].cell_len for line in self.cells]) for i in panel]
+        for depth in range(self.depth - 1, 0, -1):
+            for run in self._runs(panel, depth):
+                lacking = cell_len(self.heads[panel[run[0]]][depth - 1]) - _width([widths[k] for k in run])
+                for k in range(max(lacking, 0)):
+                    widths[run[-1 - k % len(run)]] += 1
+        return widths
 
-    def table(self, panel: Sequence[int]) -> Table:
-        from rich import box
+    def _runs(self, panel: Sequence[int], depth: int) -> list[list[int]]:
+        """Places in the panel under one head of a line (lines count from 1, the outermost)."""
+        if depth == self.depth:
+            return [[k] for k in range(len(panel))]
+        runs = groupby(range(len(panel)), key=lambda k: (self.heads[panel[k]][:depth], panel[k] >= self._numbers))
+        return [list(same) for _, same in runs]
+
+    @property
+    def _numbers(self) -> int:
+        return len(self.board.columns)
+
+    def panel(self, panel: Sequence[int]) -> Group:
+        """The header lines, then every group of rows under its title."""
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
-        table.add_column(Text("Method"), max_width=_NAME_WIDTH, overflow="fold")
-        for i in panel:
-            table.add_column(Text(self.heads[i]), justify="right", no_wrap=True)
+        widths = self._widths(panel)
+        parts: list[Text | Table] = []
+        for depth in range(1, self.depth + 1):
+            head_line = Text(("Method" if depth == self.depth else "").ljust(self.names))
+            for run in self._runs(panel, depth):
+                room = _width([widths[k] for k in run])
+                head = self.heads[panel[run[0]]][depth - 1]
+                placed = _centred(head, room) if len(run) > 1 else _right(head, room)
+                head_line.append(" " * _GAP).append(placed, style="bold")
+            parts.append(head_line)
+        parts.append(Text("─" * (self.names + _width(widths) + _GAP)))
         lines = iter(self.cells)
         for group in self.board.groups:
-            table.add_row(Text(group.title, style="italic dim"))
+            table = Table(box=None, show_header=False, padding=(0, 0, 0, _GAP), pad_edge=False)
+            table.add_column(width=self.names, overflow="fold")
+            for width in widths:
+                table.add_column(width=width, justify="right", no_wrap=True)
             for row in group.rows:
                 line = next(lines)
-                table.add_row(Text(" ".join([row.title, *row.marks])), *(line[i] for i in panel))
-            table.add_section()
-        return table
+                table.add_row(Text(_name(row)), *(line[i] for i in panel))
+            parts += [Text(group.title, style="italic dim"), table, Text("")]
+        return Group(*parts[:-1])
+
+
+def _width(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _right(text: str, room: int) -> str:
+    from rich.cells import cell_len
+
+    return " " * max(room - cell_len(text), 0) + text
+
+
+def _centred(text: str, room: int) -> str:
+    from rich.cells import cell_len
+
+    before = max(room - cell_len(text), 0) // 2
+    return " " * before + text + " " * max(room - cell_len(text) - before, 0)
+
+
+def _name(row: Row) -> str:
+    return " ".join([row.title, *row.marks])
 
 
 def _dim(text: str) -> Text:

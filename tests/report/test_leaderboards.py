@@ -98,15 +98,15 @@ def test_only_the_listed_columns_are_needed() -> None:
 
 def test_two_modalities_are_two_directions_and_their_average() -> None:
     board = only(run("cca", {IT: 0.5, TI: 0.25}))
-    assert [c.task for c in board.columns] == ["image → text", "text → image", "average"]
+    assert [c.name for c in board.columns] == ["image → text", "text → image", "average"]
     assert [c.mean for c in row(board, "CCA").cells] == [0.5, 0.25, 0.375]
 
 
 def test_hash_tables_are_direction_by_bits_without_average() -> None:
     lengths = (128, 16, 64, 32)
     board = only(table(*(hash_run("scm", b, {IT: b / 1000, TI: b / 500}) for b in lengths)))
-    assert [(c.task, c.bits) for c in board.columns] == [
-        (task, bits) for task in ("image → text", "text → image") for bits in (16, 32, 64, 128)
+    assert [(c.heads, c.bits) for c in board.columns] == [
+        ((task, f"{bits} bits"), bits) for task in ("image → text", "text → image") for bits in (16, 32, 64, 128)
     ]
     expected = [b / 1000 for b in sorted(lengths)] + [b / 500 for b in sorted(lengths)]
     assert [c.mean for c in row(board, "SCM").cells] == expected
@@ -117,7 +117,7 @@ def test_five_modalities_are_averages_by_query_modality() -> None:
     rng = np.random.default_rng(3)
     values = {f"{a}->{b}": float(rng.random()) for a in names for b in names if a != b}
     board = only(run("drcl", values))
-    assert [c.task for c in board.columns] == [*(f"{n} → all" for n in names), "average"]
+    assert [c.name for c in board.columns] == [*(f"{n} → all" for n in names), "average"]
     means = [np.mean([v for d, v in values.items() if d.startswith(f"{n}->")]) for n in names]
     cells = row(board, "DRCL").cells
     np.testing.assert_allclose([c.mean for c in cells], [*means, np.mean(list(values.values()))])

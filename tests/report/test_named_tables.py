@@ -116,4 +116,4 @@ def test_a_reconstruction_is_marked_and_explained():
     assert [note.text for note in board.notes] == [
         "rebuilt from descriptions; neither the paper's text nor its authors' code could be had"
     ]
-    assert r"PDH $\diamond$" in render([board], "latex")
+    assert r"PDH $\diamond$" in render([board], "tex")

@@ -161,7 +161,7 @@ def latex_is_balanced(text: str) -> bool:
 
 
 def test_latex(results: pa.Table) -> None:
-    text = render(leaderboards(results), "latex")
+    text = render(leaderboards(results), "tex")
     assert r"\textbf{0.550} {\scriptsize $\pm$0.071}" in text
     assert r"\underline{0.300}" in text
     assert r"LCM + 2sknn \dag{}" in text
@@ -171,7 +171,7 @@ def test_latex(results: pa.Table) -> None:
 
 
 def test_latex_holds_hostile_text(hostile: pa.Table) -> None:
-    text = render(leaderboards(hostile), "latex")
+    text = render(leaderboards(hostile), "tex")
     assert latex_is_balanced(text)
     assert r"\input" not in text
     body = text.split("\n", 2)[2]
@@ -183,7 +183,7 @@ def test_latex_holds_hostile_text(hostile: pa.Table) -> None:
 
 
 def test_latex_row_that_begins_with_a_bracket() -> None:
-    text = render(leaderboards(run("evil", {IT: 0.5}, info={"title": "[1cm] *"})), "latex")
+    text = render(leaderboards(run("evil", {IT: 0.5}, info={"title": "[1cm] *"})), "tex")
     assert "{[}1cm] {*} & " in text, "a row end would take it for its argument"
 
 
@@ -194,7 +194,7 @@ def test_csv_is_one_line_a_cell(results: pa.Table) -> None:
     boards = leaderboards(results)
     lines = list(csv.DictReader(io.StringIO(render(boards, "csv"))))
     assert len(lines) == sum(len(r.cells) for b in boards for r in b.rows)
-    (best,) = [x for x in lines if x["title"] == "LCM" and x["task"] == "image → text"]
+    (best,) = [x for x in lines if x["title"] == "LCM" and x["column"] == "image → text"]
     assert float(best["mean"]) == pytest.approx(0.55)
     assert (best["rank"], best["seeds"], best["status"], best["bits"]) == ("best", "2", "", "")
     lost = [x for x in lines if x["title"] == "DRCL"]
@@ -214,13 +214,15 @@ def test_json_is_strict_and_complete(results: pa.Table) -> None:
 
     spoilt = table(results, run("kcca", {IT: float("nan"), TI: 0.1}, chance=float("nan")))
     told = json.loads(render(leaderboards(spoilt), "json"), parse_constant=refuse)
-    assert told["format"] == 1
+    assert told["format"] == 2
     real, hashing = told["leaderboards"]
     assert real["facts"]["queries × gallery"] == "467 × 467"
-    rows = {r["title"]: r for g in real["groups"] for r in g["rows"]}
-    assert rows["LCM"]["cells"][0]["mean"] == pytest.approx(0.55)
-    assert rows["LCM + 2sknn"]["flags"] == ["label-reading"]
-    assert rows["KCCA"]["cells"][0]["mean"] is None
+    cells = {(c["title"], c["column"]): c for c in real["cells"]}
+    assert cells["LCM", "image → text"]["mean"] == pytest.approx(0.55)
+    assert cells["LCM", "image → text"]["directions"] == "image->text"
+    assert cells["LCM + 2sknn", "average"]["flags"] == "label-reading"
+    assert cells["KCCA", "image → text"]["mean"] is None
+    assert {c["protocol"] for c in hashing["cells"]} == {"all-test"}
     assert [c["bits"] for c in hashing["columns"]] == [16, 32, 64, 128] * 2
 
 

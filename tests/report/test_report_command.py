@@ -49,7 +49,7 @@ def test_datasets_by_comma_or_repeated(folder: Path) -> None:
     assert call("--results", folder, "--dataset", "wiki", "--dataset", "emoji").stdout.count("### ") == 2
 
 
-@pytest.mark.parametrize("name", ["md", "csv", "html", "latex", "json", "text"])
+@pytest.mark.parametrize("name", ["md", "csv", "tex", "html", "json", "text"])
 def test_output_file(folder: Path, tmp_path: Path, name: str) -> None:
     target = tmp_path / "board"
     result = call("--results", folder, "--format", name, "--output", target)
