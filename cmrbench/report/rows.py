@@ -54,8 +54,11 @@ class Notes:
 
 
 @dataclass
-class _Entry:
-    """The runs behind one row: values by code length, seed and direction, and failures by code length and seed."""
+class Entry:
+    """The runs behind one row: values by code length, seed and direction, and failures by code length and seed.
+
+    `example` is one of its result rows; it tells the setting.
+    """
 
     example: RowDict
     values: dict[int | None, dict[int, dict[str, float]]] = field(default_factory=lambda: defaultdict(dict))
@@ -96,45 +99,51 @@ def build_groups(
     spans : bool
         Whether rows carry ``span`` (`cmrbench.report.spans.with_spans`); a number without one is marked.
     """
-    entries = _entries(rows)
-    titles = _titles(entries, key.output)
-    by_category: dict[str, list[_Entry]] = defaultdict(list)
+    entries = entries_of(rows)
+    titles = titles_of(entries, key.output)
+    by_category: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         by_category[entry.example["info"].get("category", "")].append(entry)
     unknown = sorted(set(by_category) - set(_CATEGORY_ORDER))
     built: list[tuple[str, list[Row]]] = []
     for category in (*_CATEGORY_ORDER, *unknown):
-        ordered = sorted(by_category[category], key=lambda e: (year(_info(e, "venue")), titles[id(e)], _setting_key(e)))
-        made = [_row(entry, titles[id(entry)], key, columns, notes) for entry in ordered]
+        ordered = sorted(
+            by_category[category], key=lambda e: (year(declared(e, "venue")), titles[id(e)], _setting_key(e))
+        )
+        made = [row_of(entry, titles[id(entry)], key.dataset, columns, notes) for entry in ordered]
         if spans and not why_none(key.output, key.metric):
             made = _lacking_marked(made, notes)
         if category == BASELINE:
-            made.insert(0, _chance(rows, columns, notes))
+            made.insert(0, chance_row(rows, columns, notes))
         if made:
             built.append((plain(CATEGORIES.get(category, category or "Uncategorised")), made))
     ranked = iter(_with_ranks([row for _, made in built for row in made], smaller_is_better(key.metric)))
     return [Group(title, tuple(next(ranked) for _ in made)) for title, made in built]
 
 
-def _setting_key(entry: _Entry) -> tuple[Any, ...]:
+def _setting_key(entry: Entry) -> tuple[Any, ...]:
     row = entry.example
     return row["method"], row["preset"] or "", row["params"] or "", row["dim"] or 0, row["retrieval"] or ""
 
 
-def _info(entry: _Entry, name: str) -> str:
+def declared(entry: Entry, name: str) -> str:
+    """What the method declares under that name, such as its title; empty if nothing."""
     return str(entry.example["info"].get(name, ""))
 
 
-def _entries(rows: Sequence[RowDict]) -> list[_Entry]:
-    entries: dict[tuple[Any, ...], _Entry] = {}
-    by_setting: dict[tuple[Any, ...], list[_Entry]] = defaultdict(list)
+def entries_of(rows: Sequence[RowDict]) -> list[Entry]:
+    """The runs by what makes a row: method, preset, parameters, dimension, strategy; unfinished runs (``metric`` None)
+    belong to every row of their setting.
+    """
+    entries: dict[tuple[Any, ...], Entry] = {}
+    by_setting: dict[tuple[Any, ...], list[Entry]] = defaultdict(list)
     for row in rows:
         if row["metric"] is None:
             continue
         what = (row["method"], row["preset"], row["params"], row["dim"])
         identity = (*what, row["retrieval"])
         if identity not in entries:
-            entries[identity] = _Entry(row)
+            entries[identity] = Entry(row)
             by_setting[what].append(entries[identity])
         entries[identity].add(row)
     for row in rows:
@@ -143,20 +152,20 @@ def _entries(rows: Sequence[RowDict]) -> list[_Entry]:
         what = (row["method"], row["preset"], row["params"], row["dim"])
         # A run that did not finish has no strategy: it is missing from each row of its setting.
         if not by_setting[what]:
-            by_setting[what].append(_Entry(row))
+            by_setting[what].append(Entry(row))
         for entry in by_setting[what]:
             entry.add(row)
     return [entry for listed in by_setting.values() for entry in listed]
 
 
-def _titles(entries: Sequence[_Entry], output: str) -> dict[int, str]:
+def titles_of(entries: Sequence[Entry], output: str) -> dict[int, str]:
     """Row titles by entry; where two methods have the same one, the registered name tells them apart."""
     titles: dict[int, str] = {}
     methods: dict[str, set[str]] = defaultdict(set)
     for entry in entries:
         row = entry.example
         what = setting(row["params"], row["preset"], row["dim"])
-        titles[id(entry)] = row_title(_info(entry, "title") or row["method"], what, row["retrieval"], output)
+        titles[id(entry)] = row_title(declared(entry, "title") or row["method"], what, row["retrieval"], output)
         methods[titles[id(entry)]].add(row["method"])
     for entry in entries:
         title = titles[id(entry)]
@@ -165,14 +174,15 @@ def _titles(entries: Sequence[_Entry], output: str) -> dict[int, str]:
     return titles
 
 
-def _row(entry: _Entry, title: str, key: TableKey, columns: Sequence[Column], notes: Notes) -> Row:
+def row_of(entry: Entry, title: str, dataset: str, columns: Sequence[Column], notes: Notes) -> Row:
+    """The row of an entry: its cells, what marks it, what it costs; the notes are told what the marks mean."""
     marks = []
     known = [flag for flag in FLAG_MARKS if flag in entry.flags]
     for symbol, text in (FLAG_MARKS[flag] for flag in known):
         marks.append(symbol)
         notes.marks[symbol] = text
     marks += [superscript(notes.number(plain(flag))) for flag in sorted(entry.flags.difference(known))]
-    if _info(entry, "reconstruction"):
+    if declared(entry, "reconstruction"):
         marks.append(RECONSTRUCTION)
         notes.marks[RECONSTRUCTION] = RECONSTRUCTION_NOTE
     asked, found = entry.example["dim"], entry.example["output_dim"]
@@ -180,7 +190,7 @@ def _row(entry: _Entry, title: str, key: TableKey, columns: Sequence[Column], no
         marks.append(superscript(notes.number(f"{asked} dimensions were asked for, {found} were found")))
     preset = entry.example["preset"]
     if preset:
-        notes.marks[plain(f"({preset})")] = preset_note(preset, key.dataset)
+        notes.marks[plain(f"({preset})")] = preset_note(preset, dataset)
     longest = max((bits or 0 for bits, _ in entry.runs), default=0)
     at_longest = [run for (bits, _), run in entry.runs.items() if (bits or 0) == longest]
     fits = [run["fit_s"] for run in at_longest if run["fit_s"] is not None]
@@ -188,21 +198,21 @@ def _row(entry: _Entry, title: str, key: TableKey, columns: Sequence[Column], no
     return Row(
         title=title,
         method=entry.example["method"],
-        group=plain(_info(entry, "group")),
-        source=plain(_info(entry, "venue")),
-        cells=tuple(_cell(entry, column, notes) for column in columns),
+        group=plain(declared(entry, "group")),
+        source=plain(declared(entry, "venue")),
+        cells=tuple(cell_of(entry, column, notes) for column in columns),
         flags=tuple(sorted(entry.flags)),
         marks=tuple(marks),
         fit_seconds=statistics.fmean(fits) if fits else None,
         peak_bytes=max(peaks) if peaks else None,
-        ranked=_info(entry, "category") != BASELINE and not entry.flags & NOT_RANKED,
+        ranked=declared(entry, "category") != BASELINE and not entry.flags & NOT_RANKED,
         run_keys=tuple(sorted(entry.run_keys)),
         retrieval=plain(entry.example["retrieval"] or ""),
         info=entry.example["info"],
     )
 
 
-def _cell(entry: _Entry, column: Column, notes: Notes) -> Cell:
+def cell_of(entry: Entry, column: Column, notes: Notes) -> Cell:
     """Mean and standard deviation over the seeds that have every direction of the column."""
     values = entry.values.get(column.bits, {})
     failed = entry.failed.get(column.bits, {})
@@ -234,7 +244,7 @@ def _cell(entry: _Entry, column: Column, notes: Notes) -> Cell:
     return Cell(statistics.fmean(listed), spread, len(listed), note=note, span=_span(entry, column, list(means)))
 
 
-def _span(entry: _Entry, column: Column, seeds: Sequence[int]) -> Span | None:
+def _span(entry: Entry, column: Column, seeds: Sequence[int]) -> Span | None:
     """Both ends of a number's span, averaged like the number itself; None unless all of its seeds have them."""
     by_seed = entry.spans.get(column.bits, {})
     if any(direction not in by_seed.get(seed, {}) for seed in seeds for direction in column.directions):
@@ -254,7 +264,7 @@ def _lacking_marked(rows: Sequence[Row], notes: Notes) -> list[Row]:
     return marked
 
 
-def _chance(rows: Sequence[RowDict], columns: Sequence[Column], notes: Notes) -> Row:
+def chance_row(rows: Sequence[RowDict], columns: Sequence[Column], notes: Notes) -> Row:
     """The metric's expectation under a random ranking; it belongs to the data, so all records must agree on it."""
     found: dict[str, list[float]] = defaultdict(list)
     for row in rows:
