@@ -9,6 +9,26 @@ from typing import Any
 from cmrbench.core.hashing import digest
 from cmrbench.core.names import with_features
 
+ENGINE = "1"
+"""Version of all that lies between a method's output and a number. Whoever makes an existing number come out otherwise
+raises it: leaderboards put no two versions into one cell."""
+
+RECORDING = "3"
+"""Version of what runs store. Whoever has them store more raises it: it is part of the run key, so that the same
+`cmrbench run` carries out again what was stored with less. Numbers do not depend on it."""
+
+CUTOFFS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""Ranks at which the precision of `Curves` is kept."""
+
+RECALL_LEVELS = 21
+"""Levels of recall of `Curves`, evenly spaced from 0 to 1."""
+
+MOST_QUERIES_SHOWN = 40
+"""Queries whose first results are kept."""
+
+RESULTS_SHOWN = 10
+"""Results that are kept of each."""
+
 STATUSES = ("done", "failed", "timeout", "oom", "killed", "declined")
 """How a run can end. Every status but ``done`` carries a cause; all are rows in the store."""
 
@@ -101,14 +121,54 @@ class CodeDiagnostics:
     ties_at_50: float
 
 
+@dataclass(frozen=True)
+class Curves:
+    """Precision of a ranking, as means over queries under the tie rule of the protocol's first metric.
+
+    Attributes
+    ----------
+    precision : tuple of float
+        Within the first 1, 2, 5, ... results: at those of `CUTOFFS` that the gallery has.
+    interpolated : tuple of float
+        Best precision at a recall of 0, 0.05, ..., 1 or above, `RECALL_LEVELS` of them.
+    """
+
+    precision: tuple[float, ...]
+    interpolated: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class FirstResults:
+    """What a query found first.
+
+    Attributes
+    ----------
+    query : int
+        Position of the query, from 0, in the protocol's query splits, one split after another.
+    results : tuple of int
+        Positions of the first `RESULTS_SHOWN` items in the protocol's gallery splits, nearest first, items of equal
+        score by position.
+    hits : tuple of bool
+        Which of them are relevant.
+    """
+
+    query: int
+    results: tuple[int, ...]
+    hits: tuple[bool, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Record:
     """One number: a run, a direction, a protocol, a retrieval strategy, a metric, a value.
 
-    `per_query` holds the metric's value for every query (float64, NaN where it is undefined) for the headline
-    metric, and is empty for others. `chance` is the metric's expectation under a random ranking.
+    `per_query` holds the metric's value for every query (float64, NaN where it is undefined) for the protocol's first
+    metric and every mAP, and is empty for others. `chance` is the metric's expectation under a random ranking.
     `flags` says what a reader must know: ``label-reading`` (the ranking reads the gallery's labels),
-    ``learned-codes``, ``test-selected``, ``span`` (see `SPAN`). `codes` describes hash codes, with the headline metric.
+    ``learned-codes``, ``test-selected``, ``span`` (see `SPAN`).
+
+    With the protocol's first metric alone come: `codes`, which describes hash codes; `curves`, not for folds;
+    `per_class`, the mean of `per_query` over the queries of each class by its name, where relevance is by label;
+    `top`, what up to `MOST_QUERIES_SHOWN` evenly spaced queries found first, not for folds.
     """
 
     query_modality: str
@@ -126,6 +186,9 @@ class Record:
     flags: tuple[str, ...] = ()
     per_query: tuple[float, ...] = ()
     codes: CodeDiagnostics | None = None
+    curves: Curves | None = None
+    per_class: Mapping[str, float] | None = None
+    top: tuple[FirstResults, ...] = ()
 
     @property
     def direction(self) -> str:

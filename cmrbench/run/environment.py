@@ -10,11 +10,15 @@ from importlib import metadata
 from pathlib import Path
 
 from cmrbench.core.hashing import digest_file, digest_lines
+from cmrbench.core.runs import ENGINE
 
 NUMERICAL = ("numpy", "scipy", "scikit-learn", "torch")
 """Distributions whose version can change a number."""
 
-_ENGINE = ("metrics", "retrieval", "core", "run/execute.py", "run/tasks.py", "run/folds.py", "method.py")
+_ENGINE = (
+    *("metrics", "retrieval", "core", "method.py"),
+    *("run/execute.py", "run/tasks.py", "run/folds.py", "run/recording.py"),
+)
 
 
 @cache
@@ -49,6 +53,7 @@ def describe(device: str, threads: int) -> Mapping[str, str]:
 
     return {
         "cmrbench": __version__,
+        "engine": ENGINE,
         "python": platform.python_version(),
         **versions((*NUMERICAL, "pyarrow")),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 
@@ -15,15 +16,16 @@ from cmrbench.core.errors import DeclinedError, MethodError
 from cmrbench.core.items import Items, concatenate
 from cmrbench.core.outputs import output_problem
 from cmrbench.core.protocol import Protocol
-from cmrbench.core.runs import SPAN, Record
+from cmrbench.core.runs import SPAN, Curves, FirstResults, Record
 from cmrbench.core.training import paired, training_items
 from cmrbench.method import Context, Method, MethodInfo
-from cmrbench.metrics import Metric
+from cmrbench.metrics import Evaluation, Metric
 from cmrbench.metrics.diagnostics import diagnose
 from cmrbench.metrics.span import span_of
 from cmrbench.retrieval import READS_LABELS, Encoded
 from cmrbench.run.folds import Fold, cut
-from cmrbench.run.tasks import Side, Task, labels_of, measure
+from cmrbench.run.recording import by_class, curves_of, first_results, points_of
+from cmrbench.run.tasks import Side, Task, compared, labels_of, measure, measure_whole
 
 STRATEGIES = {
     "real": ("cosine", "euclidean", "inner", "2sknn", "score"),
@@ -252,9 +254,12 @@ class _Runner:
         self.on_stage("evaluate")
         protocol, strategy, query, target = task.protocol, task.strategy, task.query.encoded, task.gallery.encoded
         metrics = [Metric.parse(m) for m in protocol.metrics]
-        beside = self._ends(metrics)
+        first, beside = str(metrics[0]), self._ends(metrics)
         with _clock(self.seconds, "evaluate"):
-            result = measure(task, [*metrics, *beside], self.method, folds, self.plan.threads)
+            result, curves, top = self._evaluate(task, [*metrics, *beside], folds)
+            per_class = None
+            if protocol.relevance == "label":
+                per_class = by_class(result.per_query[first], labels_of(query), self.dataset.classes)
             hamming = strategy == "hamming"
             codes = diagnose(query.representations, target.representations) if hamming else None
         flags = [
@@ -266,6 +271,8 @@ class _Runner:
             )
             if holds
         ]
+        kept = {metrics[0], *(metric for metric in metrics if metric.kind == "mAP")}
+        with_first: dict[str, Any] = {"codes": codes, "curves": curves, "per_class": per_class, "top": top}
         return [
             Record(
                 query_modality=query.modality,
@@ -274,19 +281,30 @@ class _Runner:
                 protocol_fingerprint=protocol.fingerprint,
                 gallery_codes=protocol.gallery_codes,
                 retrieval=strategy,
-                metric=metric,
-                value=float(result.values[metric]),
-                stderr=float(result.stderr[metric]),
-                chance=float(result.chance[metric]),
+                metric=str(metric),
+                value=float(result.values[str(metric)]),
+                stderr=float(result.stderr[str(metric)]),
+                chance=float(result.chance[str(metric)]),
                 n_query=result.n_query,
                 n_gallery=result.n_gallery,
                 flags=(*flags, *more),
-                per_query=tuple(result.per_query[metric].tolist()) if metric == str(metrics[0]) else (),
-                codes=codes if metric == str(metrics[0]) else None,
+                per_query=tuple(result.per_query[str(metric)].tolist()) if metric in kept else (),
+                **(with_first if metric == metrics[0] else {}),
             )
             for named, more in ((metrics, ()), (beside, (SPAN,)))
-            for metric in map(str, named)
+            for metric in named
         ]
+
+    def _evaluate(
+        self, task: Task, metrics: Sequence[Metric], folds: Sequence[Fold]
+    ) -> tuple[Evaluation, Curves | None, tuple[FirstResults, ...]]:
+        """The metrics of a task; curves, and what some queries found first, of rankings of the whole gallery."""
+        if folds:
+            return measure(task, metrics, self.method, folds, self.plan.threads), None, ()
+        scores, relevance = compared(task, self.method)
+        drawn = curves_of(metrics[0], scores.shape[1])
+        result = measure_whole(scores, relevance, metrics, self.plan.threads, drawn)
+        return result, points_of(result, drawn), first_results(scores, relevance)
 
     def _ends(self, metrics: Sequence[Metric]) -> list[Metric]:
         """What is measured beside a protocol's metrics: the ends of their spans, where codes tie most of a ranking."""

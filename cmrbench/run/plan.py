@@ -12,7 +12,7 @@ from cmrbench.core.dataset import Dataset
 from cmrbench.core.errors import UnknownNameError, UsageError
 from cmrbench.core.hashing import canonical_json, describe_values, digest, plain_numbers
 from cmrbench.core.names import DatasetName, registered_part
-from cmrbench.core.runs import RunSpec
+from cmrbench.core.runs import RECORDING, RunSpec
 from cmrbench.method import RETRIEVALS, Method, MethodInfo
 from cmrbench.registry import MethodRef, MethodTable, source_digest
 from cmrbench.run.environment import engine_digest, resolve_device, versions
@@ -211,6 +211,7 @@ def _runs_of(request: RunRequest, ref: MethodRef, cls: type[Method], dataset: Da
         "resolved": resolved,
         "source": source_digest(cls),
         "engine": engine_digest(),
+        "recording": RECORDING,
         "versions": versions(),
         "protocols": [p.fingerprint for p in protocols],
         "retrievals": list(retrievals),

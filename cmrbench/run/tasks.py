@@ -11,7 +11,7 @@ from cmrbench.core.errors import DataError
 from cmrbench.core.items import Items
 from cmrbench.core.protocol import Protocol
 from cmrbench.method import Method
-from cmrbench.metrics import Evaluation, Metric, evaluate, from_instances, from_labels
+from cmrbench.metrics import Curve, Evaluation, Metric, Relevance, Scores, evaluate, from_instances, from_labels
 from cmrbench.retrieval import Encoded, rank
 from cmrbench.run.folds import Fold, combine
 
@@ -46,25 +46,32 @@ def measure(
 ) -> Evaluation:
     """All metrics of a task: over the whole gallery, or the mean over folds (see `cmrbench.run.folds`)."""
     if not folds:
-        return _measure_whole(task, metrics, method, threads)
+        return measure_whole(*compared(task, method), metrics, threads)
     query, gallery = task.query.encoded.modality, task.gallery.encoded.modality
     parts = [
         replace(task, query=task.query.take(fold.query[query]), gallery=task.gallery.take(fold.gallery[gallery]))
         for fold in folds
     ]
-    measured = [_measure_whole(part, metrics, method, threads) for part in parts]
+    measured = [measure_whole(*compared(part, method), metrics, threads) for part in parts]
     return combine([fold.query[query] for fold in folds], measured)
 
 
-def _measure_whole(task: Task, metrics: Sequence[Metric], method: Method, threads: int) -> Evaluation:
+def measure_whole(
+    scores: Scores, relevance: Relevance, metrics: Sequence[Metric], threads: int = 1, curves: Sequence[Curve] = ()
+) -> Evaluation:
+    """All metrics and curves of rankings of a whole gallery."""
+    return evaluate(scores, relevance, metrics, threads=threads, curves=curves)
+
+
+def compared(task: Task, method: Method) -> tuple[Scores, Relevance]:
+    """How near every gallery item is to a query, and which are relevant to it."""
     query, gallery = task.query, task.gallery
     if task.protocol.relevance == "instance":
         relevance = from_instances(query.instances, gallery.instances)
     else:
         relevance = from_labels(labels_of(query.encoded), labels_of(gallery.encoded))
     options = method.retrieval_options(task.strategy)
-    scores = rank(task.strategy, query.encoded, gallery.encoded, task.seen, method, **options)
-    return evaluate(scores, relevance, metrics, threads=threads)
+    return rank(task.strategy, query.encoded, gallery.encoded, task.seen, method, **options), relevance
 
 
 def labels_of(items: Items | Encoded) -> np.ndarray:

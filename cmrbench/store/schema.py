@@ -6,15 +6,23 @@ The writer, the reader, the reports, the gate and the documentation all take the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
 import pyarrow as pa
 
-from cmrbench.core.runs import CodeDiagnostics, Record, RunResult, RunSpec
+from cmrbench.core.runs import (
+    RECORDING,
+    CodeDiagnostics,
+    Curves,
+    FirstResults,
+    Record,
+    RunResult,
+    RunSpec,
+)
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = RECORDING
 
 _TEXTS = pa.map_(pa.string(), pa.string())
 _CODES = pa.struct(
@@ -26,6 +34,9 @@ _CODES = pa.struct(
         ("ties_at_50", pa.float64()),
     ]
 )
+_NUMBERS = pa.list_(pa.float64())
+_CURVES = pa.struct([("precision", _NUMBERS), ("interpolated", _NUMBERS)])
+_TOP = pa.list_(pa.struct([("query", pa.int32()), ("results", pa.list_(pa.int32())), ("hits", pa.list_(pa.bool_()))]))
 
 RUN_FIELDS: list[tuple[str, pa.DataType, str]] = [
     ("spec_key", pa.string(), "hash of what was asked; the key of the gate and of comparisons over time"),
@@ -54,7 +65,7 @@ RUN_FIELDS: list[tuple[str, pa.DataType, str]] = [
     ("model_bytes", pa.int64(), "size of the fitted method's arrays, bytes"),
     ("output_dim", pa.int32(), "columns of the representations"),
     ("n_train", pa.int64(), "training items of the first modality"),
-    ("environment", _TEXTS, "versions, processor, threads, device"),
+    ("environment", _TEXTS, "versions, engine, processor, threads, device"),
     ("warnings", pa.list_(pa.string()), "warnings raised in the run"),
 ]
 
@@ -73,14 +84,25 @@ RECORD_FIELDS: list[tuple[str, pa.DataType, str]] = [
     ("n_query", pa.int64(), "queries"),
     ("n_gallery", pa.int64(), "gallery items"),
     ("flags", pa.list_(pa.string()), "label-reading, learned-codes, test-selected, span"),
-    ("per_query", pa.list_(pa.float64()), "value of every query (headline metric only)"),
-    ("codes", _CODES, "what the gallery's hash codes look like (headline metric only)"),
+    ("per_query", _NUMBERS, "value of every query (the protocol's first metric and every mAP; not of a span)"),
+    ("codes", _CODES, "what the gallery's hash codes look like (first metric only)"),
+    ("curves", _CURVES, "precision at ranks 1 to 1000 and at levels of recall (first metric only; not for folds)"),
+    ("per_class", pa.map_(pa.string(), pa.float64()), "mean over the queries of each class (first metric only)"),
+    ("top", _TOP, "what 40 queries found first, and which of it is relevant (first metric only; not for folds)"),
 ]
+
+HEAVY = ("trace", "warnings", "resolved", "per_query", "curves", "per_class", "top")
+"""Columns that take most of the room, and that tables of numbers do not need."""
 
 SCHEMA = pa.schema(
     [pa.field(n, t, metadata={"doc": d}) for n, t, d in RUN_FIELDS + RECORD_FIELDS],
     metadata={"cmrbench_schema": SCHEMA_VERSION},
 )
+
+SINCE = {"curves": "3", "per_class": "3", "top": "3"}
+"""Columns that files of earlier versions lack."""
+
+_KNOWN = (SCHEMA, pa.schema([field for field in SCHEMA if field.name not in SINCE]))
 
 _STAGES = ("load", "fit", "encode", "evaluate", "total")
 
@@ -126,6 +148,9 @@ def _record_row(record: Record) -> dict[str, Any]:
         "flags": list(record.flags),
         "per_query": list(record.per_query),
         "codes": None if record.codes is None else asdict(record.codes),
+        "curves": None if record.curves is None else asdict(record.curves),
+        "per_class": None if record.per_class is None else list(record.per_class.items()),
+        "top": [asdict(one) for one in record.top] or None,
     }
 
 
@@ -167,7 +192,28 @@ def from_table(table: pa.Table) -> RunResult:
 def _record(row: Mapping[str, Any]) -> Record:
     values = {f.name: row[f.name] for f in fields(Record)}
     values |= {"flags": tuple(row["flags"] or ()), "per_query": tuple(row["per_query"] or ())}
-    return Record(**values | {"codes": None if row["codes"] is None else CodeDiagnostics(**row["codes"])})
+    values["codes"] = None if row["codes"] is None else CodeDiagnostics(**row["codes"])
+    values["curves"] = None if row["curves"] is None else Curves(**{k: tuple(v) for k, v in row["curves"].items()})
+    values["per_class"] = None if row["per_class"] is None else dict(row["per_class"])
+    values["top"] = tuple(
+        FirstResults(one["query"], tuple(one["results"]), tuple(one["hits"])) for one in row["top"] or ()
+    )
+    return Record(**values)
+
+
+def is_known(schema: pa.Schema) -> bool:
+    """Whether a file with these columns holds a result, of this version or of one that is still read."""
+    return any(schema.equals(known) for known in _KNOWN)
+
+
+def completed(table: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a file with all `columns` of `SCHEMA`, in the order given, those that it lacks as nulls."""
+    wanted = pa.schema([SCHEMA.field(name) for name in (SCHEMA.names if columns is None else columns)])
+    arrays = [
+        table.column(field.name) if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
+        for field in wanted
+    ]
+    return pa.table(arrays, schema=wanted.with_metadata(SCHEMA.metadata))
 
 
 def concat(tables: Iterable[pa.Table]) -> pa.Table:

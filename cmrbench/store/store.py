@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmrbench.core.errors import StoreError
+from cmrbench.core.errors import StoreError, UnknownNameError
 from cmrbench.core.runs import RunResult
 from cmrbench.store.lock import RunLock
 
@@ -105,9 +105,17 @@ class Store:
             Names out of the schema; all by default.
         run_keys : iterable of str, optional
             Read these runs only.
-        """
-        from cmrbench.store.schema import concat
 
+        Raises
+        ------
+        UnknownNameError
+            For a column that results do not have.
+        """
+        from cmrbench.store.schema import SCHEMA, concat
+
+        for name in columns or ():
+            if name not in SCHEMA.names:
+                raise UnknownNameError("column", name, SCHEMA.names)
         if run_keys is None:
             files = self.files()
         else:
@@ -170,13 +178,14 @@ class Store:
 def _read(path: Path, columns: Sequence[str] | None) -> pa.Table:
     import pyarrow.parquet as pq
 
-    from cmrbench.store.schema import SCHEMA
+    from cmrbench.store.schema import completed, is_known
 
     with pq.ParquetFile(path) as file:
-        if not file.schema_arrow.equals(SCHEMA):
+        found = file.schema_arrow
+        if not is_known(found):
             raise ValueError("its columns are not those of a cmrbench result")
-        table = file.read(None if columns is None else list(columns), use_threads=False)
-    return table.replace_schema_metadata(SCHEMA.metadata)
+        held = None if columns is None else [name for name in columns if name in found.names]
+        return completed(file.read(held, use_threads=False), columns)
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:

@@ -2,17 +2,21 @@
 
 import fcntl
 import os
+import re
 import subprocess
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cmrbench.core.errors import StoreError
-from cmrbench.core.runs import Record, RunResult, RunSpec
+from cmrbench.core.errors import StoreError, UnknownNameError
+from cmrbench.core.runs import Curves, FirstResults, Record, RunResult, RunSpec
 from cmrbench.store.lock import RunLock
 from cmrbench.store.schema import SCHEMA, from_table, to_table
 from cmrbench.store.store import Store, StoreWarning
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
 
 
 def make_result(key="k1", status="done", value=0.5, **spec):
@@ -32,6 +36,9 @@ def make_result(key="k1", status="done", value=0.5, **spec):
         n_gallery=3,
         flags=("label-reading",),
         per_query=(0.25, 0.75),
+        curves=Curves((1.0, 0.5), (1.0, 0.75, 0.5)),
+        per_class={"sky": 0.25, "2": 0.75},
+        top=(FirstResults(0, (2, 0, 1), (True, False, False)), FirstResults(1, (1, 0, 2), (False, True, True))),
     )
     return RunResult(
         spec=RunSpec(**asked, params=(("reg", 0.1),)),
@@ -59,6 +66,39 @@ def test_a_result_survives_the_round_trip(status):
 
 def test_every_column_is_documented():
     assert all(field.metadata.get(b"doc") for field in SCHEMA)
+    _, _, told = (DOCS / "running.md").read_text().partition("## What is stored")
+    table = told.partition("\n\nWith the")[0]
+    assert set(re.findall(r"`(\w+)`", table)) >= set(SCHEMA.names)
+
+
+def write_of_before(store, result):
+    """Put a result into the store as version 2 did."""
+    store.prepare()
+    earlier = to_table(result).select([name for name in SCHEMA.names if name not in ("curves", "per_class", "top")])
+    pq.write_table(earlier, store.runs / f"{result.run_key}.parquet")
+
+
+def test_files_of_before_are_read_with_nulls_for_what_they_lack(tmp_path):
+    store = Store(tmp_path)
+    write_of_before(store, make_result("old"))
+    store.write(make_result("recent"))
+    table = store.table()
+    assert table.schema.equals(SCHEMA)
+    assert [(r["run_key"], r["value"], r["per_class"], r["top"] is None) for r in table.to_pylist()] == [
+        ("old", 0.5, None, True),
+        ("recent", 0.5, [("sky", 0.25), ("2", 0.75)], False),
+    ]
+    assert store.table(["curves", "run_key"]).to_pylist()[0] == {"curves": None, "run_key": "old"}
+    (record,) = store.result("old").records
+    assert (record.curves, record.per_class, record.top, record.per_query) == (None, None, (), (0.25, 0.75))
+
+
+def test_columns_come_in_the_order_given_and_unknown_ones_are_refused(tmp_path):
+    store = Store(tmp_path)
+    store.write(make_result("k"))
+    assert store.table(["value", "method"]).column_names == ["value", "method"]
+    with pytest.raises(UnknownNameError, match="unknown column 'valeu'; did you mean .*value"):
+        store.table(["valeu"])
 
 
 def test_write_status_table(tmp_path):
