@@ -132,7 +132,8 @@ class PublishedMethod:
     """A method that the papers name, with or without a printed number.
 
     `supervised` is ``"yes"``, ``"no"``, ``"weak"`` or ``"unknown"``, `output` ``"real"``, ``"hash"`` or ``"n/a"``;
-    what they rest on is in `supervised_basis` and `output_basis`. `venues` are the tables' (``"survey:TIP16"``), `venue` is the reference's.
+    what they rest on is in `supervised_basis` and `output_basis`. `venues` are the tables' (``"survey:TIP16"``),
+    `venue` is the reference's.
     """
 
     method: str
