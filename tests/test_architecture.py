@@ -21,8 +21,9 @@ ALLOWED = {
     "store": {"core"},
     "run": {"core", "method", "registry", "data", "metrics", "retrieval", "store"},
     "published": {"core"},
-    "report": {"core", "method", "store", "metrics", "published"},
-    "gate": {"core", "store", "report"},
+    "statistics": {"core"},
+    "report": {"core", "method", "store", "metrics", "published", "statistics"},
+    "gate": {"core", "store", "report", "statistics"},
     "testing": {"core", "method", "data", "metrics", "retrieval"},
     "methods": {"core", "method", "methods", "metrics", "retrieval"},
 }
