@@ -64,7 +64,7 @@ def leaderboards(
     UnknownNameError
         If the results hold no such dataset or metric.
     """
-    rows = [_completed(row) for row in current_rows(table, COLUMNS)]
+    rows = [completed(row) for row in current_rows(table, COLUMNS)]
     rows = of_datasets(rows, datasets)
     known_metrics = {row["metric"] for row in rows if row["metric"] is not None}
     if metric is not None and metric not in known_metrics:
@@ -74,7 +74,8 @@ def leaderboards(
     return [_leaderboard(key, tables[key], tables, spans) for key in sorted(tables, key=_order)]
 
 
-def _completed(row: RowDict) -> RowDict:
+def completed(row: RowDict) -> RowDict:
+    """A result row with its declarations as a dictionary, its flags as a tuple, and NaN for a missing value."""
     info = dict(row["info"] or [])
     info.setdefault("output", "real" if row["bits"] is None else "hash")
     return row | {"info": info, "flags": tuple(row["flags"] or ()), "value": _number(row["value"])}

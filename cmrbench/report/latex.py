@@ -30,6 +30,10 @@ _SPECIAL = str.maketrans(
         "§": r"\S{}",
         "¶": r"\P{}",
         "◊": r"$\diamond$",
+        "△": r"$\triangle$",
+        "▽": r"$\bigtriangledown$",
+        "○": r"$\circ$",
+        "Δ": r"$\Delta$",
     }
     | {character: f"\\{character}" for character in "&%$#_{}"}
     | {digit: f"\\textsuperscript{{{i}}}" for i, digit in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}

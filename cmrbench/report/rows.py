@@ -71,6 +71,7 @@ class Entry:
     run_keys: set[str] = field(default_factory=set)
 
     def add(self, row: RowDict) -> None:
+        """Take in a result row; one without a metric is a run that did not finish."""
         bits, seed = row["bits"], row["seed"]
         self.run_keys.add(row["run_key"] or "")
         if row["metric"] is None:
@@ -117,7 +118,7 @@ def build_groups(
             made.insert(0, chance_row(rows, columns, notes))
         if made:
             built.append((plain(CATEGORIES.get(category, category or "Uncategorised")), made))
-    ranked = iter(_with_ranks([row for _, made in built for row in made], smaller_is_better(key.metric)))
+    ranked = iter(with_ranks([row for _, made in built for row in made], smaller_is_better(key.metric)))
     return [Group(title, tuple(next(ranked) for _ in made)) for title, made in built]
 
 
@@ -282,7 +283,7 @@ def chance_row(rows: Sequence[RowDict], columns: Sequence[Column], notes: Notes)
     return Row("Chance", cells=tuple(cells), ranked=False)
 
 
-def _with_ranks(rows: Sequence[Row], smaller: bool) -> list[Row]:
+def with_ranks(rows: Sequence[Row], smaller: bool) -> list[Row]:
     """Mark the best (`smaller`: smallest) and the second value of every column; equal printed digits share a rank."""
     ranked = list(rows)
     for column in range(len(rows[0].cells)):
