@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from cmrbench.cli.console import console, write_output
-from cmrbench.cli.parsing import complete_datasets, metric_name, names
+from cmrbench.cli.parsing import complete_datasets, complete_tables, metric_name, names
 from cmrbench.core.errors import CmrbenchError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from cmrbench.report import Leaderboard
+    from cmrbench.store.store import Store
+
 _FORMATS = ("md", "csv", "tex", "html", "json", "text")
+_HEADLINES = "leaderboards"
 
 
 def report_command(
@@ -24,7 +28,9 @@ def report_command(
     format: str | None = typer.Option(
         None,
         "--format",
-        help="md, csv, tex, html, json or text. [default: text on a terminal, else md]",
+        metavar="NAME,...",
+        help="md, csv, tex, html, json or text; several need a folder as --output. "
+        "[default: text on a terminal, else md]",
         autocompletion=lambda: list(_FORMATS),
     ),
     dataset: list[str] = typer.Option(
@@ -43,51 +49,130 @@ def report_command(
     table: str | None = typer.Option(
         None,
         "--table",
-        help="A table of hashing methods: VII (unsupervised, mAP@50), VIII (supervised, mAP@500), IX (seconds), "
-        "codes (balance, correlation, ties).",
+        help="A paper's table: V, VI, VII, VIII or IX of the survey, lcm2, lcm3, lcm5, drcl2, drcl3; codes (balance, "
+        "correlation, ties of hash codes); or all.",
+        autocompletion=complete_tables,
     ),
-    output: Path | None = typer.Option(None, "--output", "-o", help="Write to this file."),
+    published: bool = typer.Option(
+        False, "--published", help="With --table: the published numbers beside ours, and the differences."
+    ),
+    protocol: str | None = typer.Option(None, help="With --table: only results under this protocol."),
+    watch: bool = typer.Option(False, "--watch", help="Follow a running benchmark on the terminal until Ctrl-C."),
+    output: Path | None = typer.Option(
+        None, "--output", "-o", help="Write to this file; a folder gets one file for each table and format."
+    ),
     as_json: bool = typer.Option(False, "--json", help="The same as --format json."),
 ) -> None:
     """Print the leaderboards of everything in the results folder."""
-    if as_json and format not in (None, "json"):
-        raise UsageError(f"--json and --format {format} exclude each other: give one of them")
+    formats = _formats(format, as_json)
+    if len(formats) > 1 and output is None:
+        raise UsageError(f"--format {','.join(formats)}: several formats need a folder for their files, --output FOLDER")
     if metric is not None and all_metrics:
         raise UsageError("--metric and --all-metrics exclude each other: give one of them")
-    if format is not None and format not in _FORMATS:
-        raise UnknownNameError("format", format, _FORMATS)
     if table is not None and (metric is not None or all_metrics or span):
         raise UsageError(f"--table {table} has its own metric: leave out --metric, --all-metrics and --span")
-    from cmrbench.report import TABLE_COLUMNS, leaderboards, named_table, render
+    if table is None and (published or protocol is not None):
+        raise UsageError("--published and --protocol are for the papers' tables: name one with --table, or --table all")
+    from cmrbench.report.ranking import tested
+    from cmrbench.store.store import Store
 
-    found = read_results(results, TABLE_COLUMNS if table else None)
-    wanted = [name for given in dataset for name in names(given, "--dataset")]
-    if table is not None:
-        boards = named_table(found, table, wanted)
-        if not boards:
-            raise CmrbenchError(f"{results} holds no results of hashing methods for table {table}")
-    else:
-        boards = leaderboards(found, wanted, metric_name(metric) if metric else None, all_metrics, spans=span)
-    if format is None and not as_json and output is None and sys.stdout.isatty():
+    wanted = tuple(name for given in dataset for name in names(given, "--dataset"))
+    store = Store(results)
+
+    def make(found: pa.Table) -> dict[str, list[Leaderboard]]:
+        if table is not None:
+            made = _tables(found, table, published=published, protocol=protocol, datasets=wanted)
+        else:
+            from cmrbench.report import leaderboards
+
+            shown = metric_name(metric) if metric else None
+            made = {_HEADLINES: leaderboards(found, wanted, shown, all_metrics, spans=span)}
+        return {name: tested(boards, store) for name, boards in made.items()}
+
+    columns = _columns(table)
+    if watch:
+        if formats or output is not None:
+            raise UsageError("--watch shows tables on the terminal: leave out --format, --json and --output")
+        _watch(store, columns, make)
+        return
+    made = make(read_results(results, columns, may_be_empty=published))
+    if not any(made.values()):
+        raise CmrbenchError(f"{results} holds no results for table {table}; --published prints what the paper has")
+    _show(made, formats, output)
+
+
+def _formats(format: str | None, as_json: bool) -> tuple[str, ...]:
+    """The formats that were asked for; none where the output decides."""
+    if as_json and format not in (None, "json"):
+        raise UsageError(f"--json and --format {format} exclude each other: give one of them")
+    formats = ("json",) if as_json else tuple(dict.fromkeys(names(format, "--format")))
+    for one in formats:
+        if one not in _FORMATS:
+            raise UnknownNameError("format", one, _FORMATS)
+    return formats
+
+
+def _columns(table: str | None) -> Sequence[str]:
+    from cmrbench.report import COLUMNS, TABLE_COLUMNS
+
+    return COLUMNS if table is None else TABLE_COLUMNS
+
+
+def _tables(
+    found: pa.Table, table: str, *, published: bool, protocol: str | None, datasets: Sequence[str]
+) -> dict[str, list[Leaderboard]]:
+    """The named tables by the stem of their files' names."""
+    from cmrbench.registry import load_methods
+    from cmrbench.report import Wish, named_tables
+
+    wish = Wish(published=published, protocol=protocol, datasets=datasets, registered=load_methods().names())
+    return {f"table_{name}": boards for name, boards in named_tables(found, table, wish).items()}
+
+
+def _show(made: Mapping[str, Sequence[Leaderboard]], formats: Sequence[str], output: Path | None) -> None:
+    """Print the tables, or write them to a file or a folder."""
+    from cmrbench.report import render, write_documents
+
+    if len(formats) > 1 and output is None:
+        raise UsageError(
+            f"--format {','.join(formats)}: several formats need a folder for their files, --output FOLDER"
+        )
+    if output is not None and (len(formats) > 1 or output.is_dir()):
+        for path in write_documents(made, formats or ("md",), output):
+            typer.echo(path)
+        return
+    boards = [board for listed in made.values() for board in listed]
+    if not formats and output is None and sys.stdout.isatty():
         from cmrbench.report.terminal import print_boards
 
         print_boards(console(least=0), boards)
         return
-    write_output(render(boards, "json" if as_json else format or "md"), output)
+    write_output(render(boards, formats[0] if formats else "md"), output)
 
 
-def read_results(results: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def _watch(store: Store, columns: Sequence[str], make: Callable[[pa.Table], Mapping[str, list[Leaderboard]]]) -> None:
+    if not sys.stdout.isatty():
+        raise UsageError("--watch needs a terminal, and the output is none: leave it out to print the tables once")
+    from cmrbench.report.watch import Follower, follow
+
+    def boards(found: pa.Table) -> list[Leaderboard]:
+        return [board for listed in make(found).values() for board in listed]
+
+    follow(console(least=0), Follower(store, columns, boards))
+
+
+def read_results(results: Path, columns: Sequence[str] | None = None, may_be_empty: bool = False) -> pa.Table:
     """The columns of the store that a leaderboard needs, or those that are named.
 
     Raises
     ------
     CmrbenchError
-        If the folder holds no results (exit code 1).
+        If the folder holds no results (exit code 1), unless it `may_be_empty`.
     """
     from cmrbench.report import COLUMNS
     from cmrbench.store.store import Store
 
     table = Store(results).table(columns=list(columns or COLUMNS))
-    if not table.num_rows:
+    if not table.num_rows and not may_be_empty:
         raise CmrbenchError(f"{results} holds no results yet: make some with `cmrbench run --results {results}`")
     return table

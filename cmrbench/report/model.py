@@ -16,7 +16,8 @@ ROW_HEADS = ("Method", "Category", "Source")
 
 LEGEND = (
     "Numbers are means over seeds, ± the sample standard deviation where there are several seeds. Ranks go by the "
-    "printed digits; baselines and rows that read gallery labels are shown for comparison and not ranked."
+    "printed digits unless the table says what is bold; baselines and rows that read gallery labels are shown for "
+    "comparison and not ranked."
 )
 
 
@@ -139,6 +140,10 @@ class Cell:
     inside : bool or None
         Of a difference: whether the published number lies in the interval of ours over seeds; None where there is
         no interval.
+    tied : bool
+        Whether the number shares the rank of the best one because a test cannot tell them apart.
+    p_best : float or None
+        Of that test, adjusted for all comparisons of the table; None for the best number, and where none was made.
     """
 
     mean: float | None = None
@@ -152,6 +157,8 @@ class Cell:
     digits: int = DIGITS
     signed: bool = False
     inside: bool | None = None
+    tied: bool = False
+    p_best: float | None = None
 
     @property
     def number(self) -> str:

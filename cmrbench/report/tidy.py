@@ -9,12 +9,14 @@ from cmrbench.report.model import NO_SPAN, Cell, Column, Group, Leaderboard, Row
 FIELDS = (
     *("table", "dataset", "dataset_fingerprint", "feature_set", "output", "protocol", "protocol_fingerprint"),
     *("gallery_codes", "metric", "category", "method", "title", "group", "source", "column", "directions", "bits"),
-    *("kind", "mean", "std", "seeds", "rank", "inside", "status", "note", "flags", "marks", "fit_seconds"),
-    *("peak_bytes", "pessimistic", "optimistic"),
+    *("kind", "mean", "std", "seeds", "rank", "tied", "p_best", "inside", "status", "note", "flags", "marks"),
+    *("fit_seconds", "peak_bytes", "pessimistic", "optimistic"),
 )
 """Names of a record's fields. `table` is the leaderboard's title, `category` the title of the group of rows, `column`
 all header lines; `status` is empty for a number; no number is rounded; `inside` tells of a difference whether the
-published number lies in the interval of ours; the ends of the span are None unless it was asked for."""
+published number lies in the interval of ours; `p_best` is the adjusted p-value of the difference from the best number
+of the column, where it was tested, and `tied` whether it is too large to tell them apart; the ends of the span are None
+unless it was asked for."""
 
 Value = str | int | float | bool | None
 
@@ -55,6 +57,8 @@ def _number(cell: Cell, notes: dict[str, str]) -> dict[str, Value]:
         "std": cell.std,
         "seeds": cell.seeds,
         "rank": cell.rank,
+        "tied": cell.tied,
+        "p_best": cell.p_best,
         "inside": cell.inside,
         "status": "" if cell.mean is not None else cell.word,
         "note": "; ".join(text for text in told if text),

@@ -257,7 +257,7 @@ def _runs_of(request: RunRequest, ref: MethodRef, cls: type[Method], dataset: Da
 def _declared(info: MethodInfo) -> dict[str, str]:
     """What reports need of a method's declarations."""
     told = {f: getattr(info, f) for f in ("title", "category", "group", "venue", "output", "supervision")}
-    return told | ({"reconstruction": "yes"} if info.reconstruction else {})
+    return told | {name: "yes" for name in ("reconstruction", "deterministic") if getattr(info, name)}
 
 
 def _preset(request: RunRequest, cls: type[Method], dataset: Dataset) -> str:

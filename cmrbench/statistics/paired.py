@@ -135,6 +135,32 @@ def paired_tests(pairs: Sequence[tuple[Sample, Sample]], dropped: int = 0) -> li
     return [_tested(a, b, d, float(q), dropped) for (a, b), d, q in zip(pairs, differences, p, strict=True)]
 
 
+def p_values(pairs: Sequence[tuple[Sample, Sample]]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """The p-value of every pair: over queries and seeds where the seeds' part is known, else over queries.
+
+    Parameters
+    ----------
+    pairs : sequence of (Sample, Sample)
+        Of the same queries, two or more, all of whose values are defined.
+
+    Returns
+    -------
+    p : ndarray of shape (n_pairs,), float64
+    seeds : ndarray of shape (n_pairs,), bool
+        Which of them are over seeds as well.
+    """
+    p = np.ones(len(pairs))
+    seeds = np.array([a.seeds_known and b.seeds_known for a, b in pairs], dtype=bool)
+    left = np.flatnonzero(~seeds)
+    if left.size:
+        p[left] = sign_flip_p(np.stack([pairs[i][0].means - pairs[i][1].means for i in left.tolist()]))
+    for i in np.flatnonzero(seeds).tolist():
+        differences = pairs[i][0].means - pairs[i][1].means
+        n = len(differences)
+        p[i] = crossed(float(differences.mean()), float(differences.var(ddof=1)) / n, n, pairs[i]).p
+    return p, seeds
+
+
 def _tested(a: Sample, b: Sample, differences: Floats, p: float, dropped: int) -> PairedTest:
     queries = len(differences)
     effect = float(differences.mean())
@@ -176,12 +202,13 @@ def crossed(effect: float, query_part: float, queries: int, samples: tuple[Sampl
     of the effect is query_part + seed parts - residual parts, in mean squares (MS_query + MS_seed - MS_residual) /
     (seeds x queries). The query part without the residual is not taken below zero.
 
-    Degrees of freedom are Satterthwaite's (1946, Biometrics Bulletin 2), for the seeds f = s^2 / sum(s_i^2 / (n_i - 1))
-    with s the sum of the seed parts s_i. In the formula for all, the seeds enter with s (f + 2) / f, which is what the
-    mean of s^2 is relative to the square of its expectation: an s that is small by chance would promise more degrees
-    of freedom than there are, and too many false positives where one method has three seeds and the other none.
+    Degrees of freedom are Satterthwaite's (1946, Biometrics Bulletin 2), for the seeds f = s^2 / sum(s_i^2 / f_i) with
+    s the sum of the seed parts s_i and f_i their own. In the formula for all, the seeds enter with s (f + 2) / f, which
+    is what the mean of s^2 is relative to the square of its expectation: an s that is small by chance would promise
+    more degrees of freedom than there are, and too many false positives where one method has three seeds and the other
+    none.
     """
-    seed_parts = [(sample.seed_part, sample.seeds - 1) for sample in samples if sample.seed_part > 0]
+    seed_parts = [(sample.seed_part, sample.seed_df) for sample in samples if sample.seed_part > 0]
     from_seeds = sum(part for part, _ in seed_parts)
     residual = sum(sample.residual_part for sample in samples)
     variance = max(query_part - residual, 0.0) + from_seeds

@@ -25,12 +25,15 @@ class Sample:
         that is not known to be deterministic; 0 for one that is.
     residual_part : float
         What the residual alone adds to it: residual mean square / (seeds x queries). NaN as above.
+    seed_df : float
+        Degrees of freedom of `seed_part`.
     """
 
     means: Floats
     seeds: int
     seed_part: float
     residual_part: float
+    seed_df: float
 
     @classmethod
     def of(cls, values: npt.ArrayLike, deterministic: bool = False) -> Sample:
@@ -55,16 +58,16 @@ class Sample:
         means = found.mean(axis=0)
         if seeds == 1:
             unknown = 0.0 if deterministic else float("nan")
-            return cls(means, 1, unknown, unknown)
+            return cls(means, 1, unknown, unknown, 0.0)
         kept = found[:, np.isfinite(means)]
         queries = kept.shape[1]
         if queries < 2:
-            return cls(means, seeds, float("nan"), float("nan"))
+            return cls(means, seeds, float("nan"), float("nan"), 0.0)
         of_seeds = kept.mean(axis=1)
         seed_part = float(of_seeds.var(ddof=1)) / seeds
         left = kept - of_seeds[:, None] - kept.mean(axis=0) + kept.mean()
         residual = float((left**2).sum()) / ((seeds - 1) * (queries - 1))
-        return cls(means, seeds, seed_part, residual / (seeds * queries))
+        return cls(means, seeds, seed_part, residual / (seeds * queries), seeds - 1.0)
 
     @property
     def seeds_known(self) -> bool:

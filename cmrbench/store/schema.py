@@ -51,7 +51,7 @@ RUN_FIELDS: list[tuple[str, pa.DataType, str]] = [
     ("bits", pa.int32(), "hash code length; null for real-valued methods"),
     ("dim", pa.int32(), "asked-for dimension of the common space; null: the method's choice"),
     ("seed", pa.int64(), "seed"),
-    ("info", _TEXTS, "what the method declares: title, category, group, venue, output, supervision, reconstruction"),
+    ("info", _TEXTS, "what the method declares: title, category, group, venue, output, supervision, deterministic ..."),
     ("status", pa.string(), "done, failed, timeout, oom, killed, declined"),
     ("cause", pa.string(), "why the status is not done"),
     ("trace", pa.string(), "traceback or the tail of the output of a failed run"),
