@@ -151,6 +151,34 @@ def complete_replays(incomplete: str) -> Iterator[str]:
     yield from _continue(incomplete, list(REPLAYS))
 
 
+def complete_tables(incomplete: str) -> Iterator[str]:
+    """Tables that `cmrbench report --table` makes."""
+    from cmrbench.report.named import ALL, tables
+
+    yield from _continue(incomplete, [*tables(), ALL])
+
+
+def complete_published_methods(incomplete: str) -> Iterator[str]:
+    """Methods with a published number that go on from the last name of a comma-separated list."""
+    from cmrbench.published import cells
+
+    yield from _continue(incomplete, list(dict.fromkeys(cell.method for cell in cells())))
+
+
+def complete_published_tables(incomplete: str) -> Iterator[str]:
+    """Tables of published numbers, named with their paper."""
+    from cmrbench.published import papers, tables
+
+    yield from _continue(incomplete, [f"{p}{t}" for p in papers() for t in tables(p) if " " not in t])
+
+
+def complete_papers(incomplete: str) -> Iterator[str]:
+    """Papers whose numbers are kept."""
+    from cmrbench.published import papers
+
+    yield from _continue(incomplete, list(papers()))
+
+
 def _continue(incomplete: str, known: Sequence[str] | dict[str, Any]) -> Iterator[str]:
     before, comma, last = incomplete.rpartition(",")
     for name in known:

@@ -2,18 +2,22 @@
 
 from cmrbench.report.build import COLUMNS, leaderboards
 from cmrbench.report.model import Leaderboard
-from cmrbench.report.render import FORMATS, render
-from cmrbench.report.survey import TABLE_COLUMNS, TABLES, named_table
+from cmrbench.report.named import TABLE_COLUMNS, named_table, named_tables, tables
+from cmrbench.report.papers import Wish
+from cmrbench.report.render import FORMATS, render, write_documents
 from cmrbench.report.terminal import print_leaderboards
 
 __all__ = [
     "COLUMNS",
     "FORMATS",
-    "TABLES",
     "TABLE_COLUMNS",
     "Leaderboard",
+    "Wish",
     "leaderboards",
     "named_table",
+    "named_tables",
     "print_leaderboards",
     "render",
+    "tables",
+    "write_documents",
 ]

@@ -12,12 +12,15 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }
 th, td { padding: .2rem .6rem; text-align: right; white-space: nowrap; }
-thead tr:last-child th { border-bottom: 1px solid; }
-th.text, td.text { text-align: left; white-space: normal; }
+thead { border-bottom: 1px solid; }
+th[colspan] { text-align: center; }
+th.text, td.text { text-align: left; }
+td.text:nth-child(2), td.text:nth-child(3) { white-space: normal; }
 tr.group th { text-align: left; font-style: italic; font-weight: normal; border-top: 1px solid #999; }
 .spread { color: #666; font-size: .85em; }
 .second { text-decoration: underline; }
 .facts, .notes { color: #444; font-size: .9em; }
+ul.notes { list-style: none; padding: 0; }
 @media (prefers-color-scheme: dark) {
   body { background: #161616; color: #e6e6e6; }
   .facts, .notes, .spread { color: #aaa; }

@@ -54,7 +54,7 @@ def escape(text: str) -> str:
 def _table(board: Leaderboard) -> str:
     costs = _COSTS if board.costs else ()
     first = len(ROW_HEADS)
-    facts = "; ".join(f"{name}: {value}" for name, value in board.facts)
+    facts = "; ".join(f"{name}: {value.rstrip('.')}" for name, value in board.facts)
     lines = [
         r"\begin{table*}[t]",
         r"\centering\small",

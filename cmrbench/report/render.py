@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
-from cmrbench.core.errors import UnknownNameError
+from cmrbench.core.errors import UnknownNameError, UsageError
 from cmrbench.report.model import Leaderboard
 
 _RENDERERS = {
@@ -40,3 +43,53 @@ def render(leaderboards: Sequence[Leaderboard], format: str = "md") -> str:
         raise UnknownNameError("format", format, FORMATS)
     module = importlib.import_module(f"cmrbench.report.{_RENDERERS[format]}")
     return cast("Callable[[Sequence[Leaderboard]], str]", module.document)(leaderboards)
+
+
+def write_documents(tables: Mapping[str, Sequence[Leaderboard]], formats: Sequence[str], folder: Path) -> list[Path]:
+    """Write every table in every format into a folder, which is made: ``table_VI.md``, ``table_VI.csv``.
+
+    Parameters
+    ----------
+    tables : mapping of str to sequence of Leaderboard
+        By the stem of the files' names.
+    formats : sequence of str
+        Out of `FORMATS`; their names are the endings, ``text`` is ``.txt``.
+    folder : Path
+
+    Returns
+    -------
+    list of Path
+        Each is either the file of before or whole, whatever happens.
+
+    Raises
+    ------
+    UsageError
+        If the folder cannot be written to.
+    UnknownNameError
+        If there is no such format.
+    """
+    documents = {
+        folder / f"{name}.{'txt' if format == 'text' else format}": render(boards, format)
+        for name, boards in tables.items()
+        for format in formats
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in documents.items():
+            _write_whole(path, text)
+    except OSError as error:
+        raise UsageError(f"--output {folder} cannot be written to: {error.strerror or error}") from error
+    return list(documents)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    temporary = path.parent / f".tmp-{secrets.token_hex(8)}"
+    try:
+        with open(temporary, "x", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
 from cmrbench.report.build import leaderboards
 from cmrbench.report.model import LEGEND, Cell, Leaderboard, Row, superscript
-from cmrbench.report.survey import named_table
+from cmrbench.report.named import named_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,8 +25,12 @@ _COSTS = (("Fit", "(s)"), ("Peak", "(MiB)"))
 
 
 def print_leaderboards(console: Console, table: pa.Table, name: str = "") -> None:
-    """Print the headline leaderboards of a results table (schema of `cmrbench.store.schema`), or the named table."""
-    print_boards(console, named_table(table, name) if name else leaderboards(table))
+    """Print the headline leaderboards of a results table (schema of `cmrbench.store.schema`), or the named table.
+
+    Of a paper's table, only the datasets that the results hold are shown.
+    """
+    held = table.column("dataset").unique().to_pylist()
+    print_boards(console, named_table(table, name, held) if name else leaderboards(table))
 
 
 def document(leaderboards: Sequence[Leaderboard]) -> str:
@@ -41,21 +45,26 @@ def document(leaderboards: Sequence[Leaderboard]) -> str:
 
 def print_boards(console: Console, boards: Sequence[Leaderboard]) -> None:
     """Print leaderboards; bold and underlined on a terminal, ``*best*`` and ``_second_`` elsewhere."""
+    for part in renderables(boards, console.width, console.is_terminal):
+        console.print(part)
+
+
+def renderables(boards: Sequence[Leaderboard], width: int, styled: bool) -> Iterator[Text | Group]:
+    """Leaderboards as parts of a screen, to be printed one under the other."""
     from rich.text import Text
 
-    styled = console.is_terminal
     for board in boards:
-        console.print(Text(board.title, style="bold"))
-        console.print(Text(" · ".join(f"{name}: {value}" for name, value in board.facts), style="dim"))
-        for panel in _panels(board, console.width, styled):
-            console.print()
-            console.print(panel)
+        yield Text(board.title, style="bold")
+        yield Text(" · ".join(f"{name}: {value}" for name, value in board.facts), style="dim")
+        for panel in _panels(board, width, styled):
+            yield Text()
+            yield panel
         for note in board.notes:
-            console.print(Text(f"{superscript(note.mark)} {note.text}", style="dim"))
-        console.print()
+            yield Text(f"{superscript(note.mark)} {note.text}", style="dim")
+        yield Text()
     if boards:
         ranks = "Best bold, second underlined." if styled else "*Best*, _second_."
-        console.print(Text(f"{LEGEND} {ranks}", style="dim"))
+        yield Text(f"{LEGEND} {ranks}", style="dim")
 
 
 def _panels(board: Leaderboard, width: int, styled: bool) -> list[Group]:

@@ -23,7 +23,7 @@ from cmrbench.report.papers.printed import (
     printed_in,
     published_cell,
 )
-from cmrbench.report.papers.spec import PaperTable, directions_of, read_table
+from cmrbench.report.papers.spec import PaperTable, directions_of, read_table, table_names
 from cmrbench.report.rows import Notes, with_ranks
 from cmrbench.report.spans import SECONDS, smaller_is_better
 from cmrbench.report.wording import plain
@@ -81,43 +81,48 @@ def paper_tables(table: pa.Table, name: str, wish: Wish | None = None) -> list[L
     """
     wish = wish or Wish()
     spec = read_table(name)
-    rows = result_rows(table, spec, PAPER_COLUMNS)
-    found = places_of(rows, spec)
-    places = _wanted(found, spec, wish)
+    _check(table, wish)
+    places = _wanted(places_of(result_rows(table, spec, PAPER_COLUMNS), spec), spec, wish)
     everywhere = [place for place in places if fits(place, spec)]
     left_out = sorted({place.key.dataset for place in places if not fits(place, spec)})
     parts = parts_of(everywhere) or ([[]] if wish.published else [])
     boards = []
     for i, part in enumerate(parts):
         spots = list(_spots(part, spec, wish, first=i == 0))
-        built = _Part(spec, wish, spots, Lines(spec, spots, everywhere, wish.registered))
-        boards.append(built.board((i + 1, len(parts)), left_out))
+        if spots:
+            built = _Part(spec, wish, spots, Lines(spec, spots, everywhere, wish.registered))
+            boards.append(built.board((i + 1, len(parts)), left_out))
     return boards
+
+
+def _check(table: pa.Table, wish: Wish) -> None:
+    """Refuse a dataset or protocol that neither the results nor the papers have."""
+    held = {name for name in table.column("dataset").unique().to_pylist()}
+    printed = {name for one in table_names() for name in read_table(one).layout.datasets}
+    known = held | {registered_part(name) for name in held} | printed
+    for name in wish.datasets:
+        if name not in known:
+            raise UnknownNameError("dataset", name, known, "(looked in the results and in the papers' tables)")
+    protocols = {name for name in table.column("protocol").unique().to_pylist() if name}
+    if wish.protocol is not None and protocols and wish.protocol not in protocols:
+        raise UnknownNameError("protocol", wish.protocol, protocols, "(looked in the results)")
 
 
 def _wanted(places: Sequence[Place], spec: PaperTable, wish: Wish) -> list[Place]:
     chosen = list(places)
     if wish.protocol is not None and not spec.seconds:
-        known = {place.key.protocol for place in places if place.key.protocol}
-        if known and wish.protocol not in known:
-            raise UnknownNameError("protocol", wish.protocol, known, "(looked in the results)")
         chosen = [place for place in chosen if place.key.protocol == wish.protocol]
     if wish.datasets:
-        names = {name for place in places for name in (place.key.dataset, place.dataset)} | set(spec.layout.datasets)
-        for name in wish.datasets:
-            if name not in names:
-                raise UnknownNameError("dataset", name, names, f"(looked in the results and in {spec.title})")
-        chosen = [p for p in chosen if {p.key.dataset, p.dataset} & set(wish.datasets)]
+        chosen = [place for place in chosen if {place.key.dataset, place.dataset} & set(wish.datasets)]
     return chosen
 
 
 def _spots(part: Sequence[Place], spec: PaperTable, wish: Wish, first: bool) -> Iterator[Spot]:
     """The paper's datasets in its order, then ours; a dataset that was not run stands in the first part only."""
     layout = spec.layout
-    wanted = {registered_part(name) for name in wish.datasets}
     for dataset, head in zip(layout.datasets, layout.datasets_printed, strict=True):
         here = [place for place in part if place.dataset == dataset]
-        if not here and first and (not wanted or dataset in wanted):
+        if not here and first and (not wish.datasets or dataset in wish.datasets):
             yield Spot(plain(head), dataset)
         yield from (Spot(_head(head, place, part), dataset, place) for place in here)
     for place in part:
