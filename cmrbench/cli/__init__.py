@@ -19,6 +19,7 @@ from cmrbench.cli.gate import gate_command
 from cmrbench.cli.list import app as list_app
 from cmrbench.cli.list import status_command
 from cmrbench.cli.new import new_command
+from cmrbench.cli.published import published_command
 from cmrbench.cli.report import report_command
 from cmrbench.cli.run import run_command
 from cmrbench.core.errors import CmrbenchError
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.command("run", short_help="Run methods on datasets.")(run_command)
 app.command("report", short_help="Print the leaderboards of a results folder.")(report_command)
+app.command("published", short_help="Print the numbers that papers print, and their faults.")(published_command)
 app.command("gate", short_help="Compare the results with a baseline; fail on a drop.")(gate_command)
 app.command("eval", short_help="Evaluate your own embeddings or codes.")(evaluate_command)
 app.add_typer(list_app, name="list")

@@ -13,11 +13,16 @@ from cmrbench.published.select import Selector
 
 @dataclass(frozen=True)
 class FlagWords:
-    """What a flag says: `kind` is ``"origin"``, ``"suspect"`` or ``"note"``; `source` is the paper that is quoted."""
+    """What a flag says.
+
+    `kind` is ``"origin"``, ``"suspect"`` or ``"note"``. An origin has a `short` form for columns, and as `source` the
+    paper that is quoted.
+    """
 
     kind: str
     words: str
     source: str = ""
+    short: str = ""
 
 
 @dataclass(frozen=True)
