@@ -12,7 +12,7 @@ from cmrbench.gate.baseline import Baseline, BaselineError, other_engine
 from cmrbench.gate.changes import Change, GateReport
 from cmrbench.gate.fitting import check_datasets, check_engine
 from cmrbench.gate.rows import Queries, Row, Selection, asked_of, finite, key_of, standing_rows
-from cmrbench.gate.significance import tested
+from cmrbench.gate.significance import assessed
 from cmrbench.gate.tolerance import tolerances
 from cmrbench.report.spans import smaller_is_better
 from cmrbench.report.wording import outcome, plain
@@ -95,7 +95,7 @@ def compare(
     found = {key_of(row): row for row in rows if row["metric"] is not None and row["engine"] == baseline.engine}
     changes = _changes(expected, found, rule, _explainer(rows, baseline.engine))
     if rule.alpha is not None and queries is not None:
-        changes = tested(changes, baseline, [found[key] for key in _dropped(changes)], rule.alpha, queries)
+        changes = assessed(changes, baseline, [found[key] for key in _dropped(changes)], rule.alpha, queries)
     known = {key_of(row) for row in expected}
     news = [row for key, row in found.items() if key not in known and select.asks_for(row)]
     changes += [Change("new", asked_of(row), now=finite(row["value"])) for row in news]

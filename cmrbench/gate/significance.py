@@ -12,7 +12,7 @@ from cmrbench.gate.rows import Queries, Row, key_of
 _UNTESTED = "not tested, so the drop counts: "
 
 
-def tested(
+def assessed(
     changes: Sequence[Change], baseline: Baseline, dropped: Sequence[Row], alpha: float, queries: Queries
 ) -> list[Change]:
     """The changes with drops that the test cannot tell from chance (p > `alpha`) made ``"doubtful"``.
@@ -33,10 +33,10 @@ def tested(
     """
     before = baseline.queries([key_of(row) for row in dropped])
     now = query_values([row for row in dropped if key_of(row) in before], queries) if before else {}
-    return [_tested(c, before.get(key_of(c.asked)), now.get(key_of(c.asked)), alpha) for c in changes]
+    return [_assessed(c, before.get(key_of(c.asked)), now.get(key_of(c.asked)), alpha) for c in changes]
 
 
-def _tested(change: Change, before: Sequence[float] | None, now: Sequence[float] | None, alpha: float) -> Change:
+def _assessed(change: Change, before: Sequence[float] | None, now: Sequence[float] | None, alpha: float) -> Change:
     if change.kind != "drop" or change.now is None:
         return change
     if not before or not now:
