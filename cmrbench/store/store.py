@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,17 +11,17 @@ from typing import TYPE_CHECKING
 
 from cmrbench.core.errors import StoreError, UnknownNameError
 from cmrbench.core.runs import RunResult
+from cmrbench.store.files import StoreWarning, read_run, write_parquet, write_run
 from cmrbench.store.lock import RunLock
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.compute as pc
+
+__all__ = ["Store", "StoreWarning", "write_parquet"]
 
 Stamp = tuple[int, int]
 """What tells one file of a run from the file that replaces it."""
-
-
-class StoreWarning(UserWarning):
-    """A file in the results folder is not what the store wrote; it is left alone and left out."""
 
 
 class Store:
@@ -61,7 +59,7 @@ class Store:
         import pyarrow as pa
 
         try:
-            column = _read(self._path(run_key), ["status"]).column("status")
+            column = read_run(self._path(run_key), ["status"]).column("status")
         except (OSError, pa.ArrowException, ValueError):
             return None
         return str(column[0]) if len(column) else None
@@ -91,13 +89,20 @@ class Store:
         path = self._path(run_key)
         with self._explained("written to"):
             self.runs.mkdir(parents=True, exist_ok=True)
-            write_parquet(table, path)
+            write_run(table, path)
         return path
 
-    def table(self, columns: Sequence[str] | None = None, run_keys: Iterable[str] | None = None) -> pa.Table:
+    def table(
+        self,
+        columns: Sequence[str] | None = None,
+        run_keys: Iterable[str] | None = None,
+        where: pc.Expression | None = None,
+    ) -> pa.Table:
         """All rows of all runs in one Arrow table, in the order of the run keys.
 
-        A truncated or foreign file is left out with a `StoreWarning` that names it.
+        Of many runs, columns other than `cmrbench.store.schema.HEAVY` come from an index beside the run files
+        (`cmrbench.store.index`), and heavy ones from the files of the rows asked for. A truncated or foreign file is
+        left out with a `StoreWarning` that names it.
 
         Parameters
         ----------
@@ -105,25 +110,25 @@ class Store:
             Names out of the schema; all by default.
         run_keys : iterable of str, optional
             Read these runs only.
+        where : pyarrow.compute.Expression, optional
+            Read the rows only for which it holds, such as ``pc.field("metric") == "mAP@50"``; not on heavy columns.
 
         Raises
         ------
         UnknownNameError
             For a column that results do not have.
+        UsageError
+            If rows cannot be filtered so.
         """
-        from cmrbench.store.schema import SCHEMA, concat
+        from cmrbench.store.schema import SCHEMA
 
-        for name in columns or ():
+        names = list(SCHEMA.names if columns is None else dict.fromkeys(columns))
+        for name in names:
             if name not in SCHEMA.names:
                 raise UnknownNameError("column", name, SCHEMA.names)
-        if run_keys is None:
-            files = self.files()
-        else:
-            files = [path for key in sorted(set(run_keys)) if (path := self._path(key)).exists()]
-        parts = [part for path in files if (part := self._checked(path, columns)) is not None]
-        if not parts and columns is not None:
-            return concat([]).select(list(columns))
-        return concat(parts)
+        from cmrbench.store.index import read_table
+
+        return read_table(self.runs, names, run_keys, where)
 
     def result(self, run_key: str) -> RunResult | None:
         """One run as it was written, or None."""
@@ -147,7 +152,7 @@ class Store:
         import pyarrow as pa
 
         try:
-            return _read(path, columns)
+            return read_run(path, columns)
         except (OSError, pa.ArrowException, ValueError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             warnings.warn(f"{path} is left out: {reason}; delete it", StoreWarning, stacklevel=3)
@@ -173,32 +178,3 @@ class Store:
                 f"the results folder {self.folder} cannot be {what}: {error.strerror or error}; "
                 "name another one with --results"
             ) from error
-
-
-def _read(path: Path, columns: Sequence[str] | None) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    from cmrbench.store.schema import completed, is_known
-
-    with pq.ParquetFile(path) as file:
-        found = file.schema_arrow
-        if not is_known(found):
-            raise ValueError("its columns are not those of a cmrbench result")
-        held = None if columns is None else [name for name in columns if name in found.names]
-        return completed(file.read(held, use_threads=False), columns)
-
-
-def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write a table so that `path` is either the old file or the whole new one, whatever happens."""
-    import pyarrow.parquet as pq
-
-    temporary = path.parent / f".tmp-{secrets.token_hex(8)}.parquet"
-    try:
-        with open(temporary, "xb") as out:
-            pq.write_table(table, out, compression="zstd")
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
