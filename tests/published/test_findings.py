@@ -7,6 +7,7 @@ from itertools import combinations
 
 import pytest
 
+from cmrbench.data import load_catalogue
 from cmrbench.published import (
     cells,
     contradicting,
@@ -277,6 +278,18 @@ def test_every_value_in_a_text_is_printed_somewhere():
             if (o.paper, o.method, o.dataset) == (c.paper, c.method, c.dataset)
         }
         assert said - near == ({"0.36"} if name == "P1" else set())
+
+
+def test_the_catalogue_of_datasets_quotes_what_is_printed():
+    """Pairs such as .65/.84 in what datasets.yaml tells of the papers' tables."""
+    quoted = 0
+    for name in {c.dataset for c in cells()}:
+        printed = {c.printed.removeprefix("0") for c in select(cells(), dataset=name)}
+        for problem in load_catalogue().entry(name).problems:
+            said = re.findall(r"\.\d{2,3}(?=/)|(?<=/)\.\d{2,3}", problem)
+            assert set(said) <= printed, (name, problem)
+            quoted += len(said)
+    assert quoted > 20
 
 
 def test_findings_of_a_cell():
