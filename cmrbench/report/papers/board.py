@@ -120,6 +120,7 @@ def _wanted(places: Sequence[Place], spec: PaperTable, wish: Wish) -> list[Place
 def _spots(part: Sequence[Place], spec: PaperTable, wish: Wish, first: bool) -> Iterator[Spot]:
     """The paper's datasets in its order, then ours; a dataset that was not run stands in the first part only."""
     layout = spec.layout
+    part = sorted(part, key=lambda place: place.data)
     for dataset, head in zip(layout.datasets, layout.datasets_printed, strict=True):
         here = [place for place in part if place.dataset == dataset]
         if not here and first and (not wish.datasets or dataset in wish.datasets):
@@ -132,7 +133,7 @@ def _spots(part: Sequence[Place], spec: PaperTable, wish: Wish, first: bool) -> 
 
 def _head(printed: str, place: Place, part: Sequence[Place]) -> str:
     """The dataset's heading, with what tells its data from others in the table."""
-    told = [place.key.dataset.removeprefix(registered_part(place.key.dataset)).lstrip(":")]
+    told = [place.key.dataset.removeprefix(place.dataset).lstrip(":")]
     told += [place.key.feature_set if place.key.feature_set not in ("", "default") else ""]
     twins = [p for p in part if (p.key.dataset, p.key.feature_set) == (place.key.dataset, place.key.feature_set)]
     told += [f"data {place.key.dataset_fingerprint[:8]}" if len(twins) > 1 else ""]

@@ -122,7 +122,8 @@ class Lines:
                 lines.append(self._empty(printed, slots, notes))
                 continue
             lines.append(self._line(ours[0], slots, notes, printed))
-            lines += [self._line(identity, slots, notes) for identity in ours[1:]]
+            # The published numbers stand beside the first of them only.
+            lines += [Line(self._line(identity, slots, notes, printed).row) for identity in ours[1:]]
         return lines
 
     def rest(self, slots: Sequence[Slot], notes: Notes) -> list[Line]:
@@ -156,8 +157,8 @@ class Lines:
             if slot.spot.place is None:
                 cells.append(_dash(notes, _NO_DATA))
                 continue
-            rows = slot.spot.place.rows[slot.metric]
-            cells.append(chance_row(rows, [slot.column], notes).cells[0])
+            (cell,) = chance_row(slot.spot.place.rows[slot.metric], [slot.column], notes).cells
+            cells.append(cell if cell.mean is not None else _dash(notes, _NOT_MEASURED))
         return Row("Chance", cells=self._with_digits(cells), ranked=False)
 
     def _line(self, identity: Identity, slots: Sequence[Slot], notes: Notes, printed: LayoutRow | None = None) -> Line:
@@ -198,38 +199,43 @@ class Lines:
         entry = place.entry(slot.metric, identity)
         if entry is None:
             elsewhere = [p for p in self.everywhere if p.data == place.data and p.entry(slot.metric, identity)]
-            return _dash(notes, "not measured under this protocol" if elsewhere else "not run on these data")
+            return _dash(notes, _OTHER_PROTOCOL if elsewhere else "not run on these data")
         found = cell_of(entry, slot.column, notes)
         if found.mean is not None or found.note:
             return found
         if slot.bits is not None and slot.bits not in entry.values:
             return _dash(notes, f"not run at {slot.bits} bits")
-        return _dash(notes, "this direction or metric was not measured")
+        return _dash(notes, _NOT_MEASURED)
 
     def _empty(self, printed: LayoutRow, slots: Sequence[Slot], notes: Notes) -> Line:
-        cell = _dash(notes, self._why_empty(printed))
         row = Row(
             _printed_title(printed),
             method=printed.method,
             group=plain(printed.category),
             source=plain(printed.venue),
-            cells=(cell,) * len(slots),
+            cells=tuple(_dash(notes, self._why_empty(printed, slot.spot.place)) for slot in slots),
         )
         return Line(row, printed)
 
-    def _why_empty(self, printed: LayoutRow) -> str:
+    def _why_empty(self, printed: LayoutRow, place: Place | None) -> str:
         if printed.setting not in ("plain", "2sknn"):
             return f"cmrbench has no {setting_words(printed.setting)} of this method"
         names = {printed.method, registered_as(printed.method, printed.setting)}
         if self.registered is not None and not names & set(self.registered):
             return "no such method in cmrbench yet"
-        return "not run"
+        if place is None:
+            return _NO_DATA
+        same = [other for other in self.everywhere if other.data == place.data]
+        run = any(_is(i, printed) for other in same for metric in self.spec.metrics for i in other.entries(metric))
+        return _OTHER_PROTOCOL if run else "not run"
 
     def _with_digits(self, cells: Iterable[Cell]) -> tuple[Cell, ...]:
         return tuple(replace(cell, digits=self.spec.digits) for cell in cells)
 
 
 _NO_DATA = "no results on this dataset"
+_NOT_MEASURED = "this direction or metric was not measured"
+_OTHER_PROTOCOL = "not measured under this protocol"
 
 
 def _dash(notes: Notes, why: str) -> Cell:
