@@ -116,15 +116,13 @@ def printed_datasets() -> dict[str, str]:
 
 
 def _method_test(name: str) -> Callable[[Place], bool]:
-    if (alias := registered().get(name)) is not None:
+    if (alias := registered().get(name.lower())) is not None:
         return lambda place: (place.method, place.setting) == (alias.method, alias.setting)
     wanted = plain_name(name)
-    own = {m.method for m in methods().values() if wanted in map(plain_name, (m.method, m.name))}
-    own |= {e.place.method for e in ledger() if wanted in map(plain_name, (e.place.method, e.place.method_name))}
+    own = {e.place.method for e in ledger() if wanted in map(plain_name, (e.place.method, e.place.method_name))}
     if own:
-        spelt = {e.place.method for e in ledger() if plain_name(e.place.method_printed) == wanted}
-        return lambda place: place.method in own | spelt
-    if any(wanted in map(plain_name, m.names_printed) for m in methods().values()):
+        return lambda place: place.method in own
+    if any(wanted in map(plain_name, (m.method, *m.names_printed)) for m in methods().values()):
         return lambda place: plain_name(place.method_printed) == wanted
     known = {m.method for m in methods().values()} | set(registered())
     known |= {e.place.method_printed for e in ledger() if plain_name(e.place.method_printed) not in known}

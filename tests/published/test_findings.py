@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import combinations
 
@@ -22,7 +23,7 @@ from cmrbench.published import (
     splits,
     timings,
 )
-from cmrbench.published.contradictions import agree, repeated
+from cmrbench.published.contradictions import agree, repeated, same_source
 from cmrbench.published.findings import KINDS
 
 ALL = {f.id: f for f in findings()}
@@ -320,6 +321,16 @@ def test_contradictions_of_one_source_are_those_of_the_findings():
     assert len(one_source) == 22
 
 
+def test_runs_on_other_features_are_no_contradiction():
+    (cell,) = select(cells(), table="2", method="lcm", setting="2sknn", dataset="wiki", task="image->text")
+    (other,) = select(cells(), table="5", method="lcm", setting="2sknn", dataset="wiki", task="image->text")
+    (quoted,) = select(cells(), table="2", method="dscmr", dataset="wiki", task="image->text")
+    assert same_source(cell, other)
+    assert not same_source(cell, replace(other, features="image=gist; text=lda"))
+    assert not same_source(cell, replace(other, paper="drcl"))
+    assert not same_source(cell, quoted)
+
+
 def test_a_contradiction_says_who_prints_what():
     (cell,) = select(cells(), table="2", method="lcm", setting="2sknn", dataset="wiki", task="image->text")
     (other,) = contradicting(cell)
@@ -333,7 +344,5 @@ def test_a_contradiction_says_who_prints_what():
     [("0.468", "0.47", True), ("0.478", "0.49", False), ("0.60", "0.61", False), ("0.5", "0.50", True)],
 )
 def test_agreement_is_up_to_rounding(a, b, same):
-    from dataclasses import replace
-
     cell = cells()[0]
     assert agree(replace(cell, printed=a), replace(cell, printed=b)) is same
