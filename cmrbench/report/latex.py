@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 from cmrbench.report.model import LEGEND, ROW_HEADS, Cell, Column, Leaderboard, Note, Row, header
@@ -34,6 +35,10 @@ _SPECIAL = str.maketrans(
         "▽": r"$\bigtriangledown$",
         "○": r"$\circ$",
         "Δ": r"$\Delta$",
+        "’": "'",
+        "‘": "`",
+        "“": "``",
+        "”": "''",
     }
     | {character: f"\\{character}" for character in "&%$#_{}"}
     | {digit: f"\\textsuperscript{{{i}}}" for i, digit in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
@@ -47,8 +52,17 @@ def document(leaderboards: Sequence[Leaderboard]) -> str:
 
 
 def escape(text: str) -> str:
-    """Text without any command: special characters by their names."""
-    return text.translate(_SPECIAL)
+    """Text without any command: special characters by their names.
+
+    Letters that pdfTeX's usual fonts lack lose their accents, or become question marks.
+    """
+    return "".join(_SPECIAL.get(ord(character)) or _plain(character) for character in text)
+
+
+def _plain(character: str) -> str:
+    if ord(character) < 256:
+        return character
+    return "".join(c for c in unicodedata.normalize("NFKD", character) if ord(c) < 128).translate(_SPECIAL) or "?"
 
 
 def _table(board: Leaderboard) -> str:

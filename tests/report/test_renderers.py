@@ -6,16 +6,22 @@ import csv
 import io
 import json
 import re
+import shutil
+import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from pylatexenc.latexwalker import LatexWalker, LatexWalkerParseError
 from report_tables import INFO, IT, TI, hash_run, run, table
 from rich.console import Console
 
 from cmrbench.core.errors import UnknownNameError
-from cmrbench.report import FORMATS, leaderboards, print_leaderboards, render
+from cmrbench.report import FORMATS, Wish, leaderboards, named_tables, print_leaderboards, render
+from cmrbench.report.model import Cell, Column, Group, Leaderboard, Row, TableKey, header
 
 HOSTILE = (
     "a|b <script>alert('x')</script>\n| c | **d** [e](javascript:f) @g `h` \\i $j$ #k ~l~ "
@@ -180,6 +186,126 @@ def test_latex_holds_hostile_text(hostile: pa.Table) -> None:
     for tabular in re.findall(r"\\begin\{tabular\}\{(l+r+)\}(.*?)\\end\{tabular\}", body, re.S):
         lines = [line for line in tabular[1].splitlines() if line.endswith(r"\\") and r"\multicolumn" not in line]
         assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in lines} == {len(tabular[0])}
+
+
+def compiled(text: str, folder: Path) -> None:
+    """Compile tables with pdfTeX where it is installed, else parse them."""
+    packages = "".join(line.removeprefix("% ") + "\n" for line in text.splitlines() if line.startswith("% "))
+    document = f"\\documentclass{{article}}\n{packages}\\begin{{document}}\n{text}\n\\end{{document}}\n"
+    if shutil.which("pdflatex") is None:
+        LatexWalker(document, tolerant_parsing=False).get_latex_nodes()
+        return
+    (folder / "tables.tex").write_text(document, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "-draftmode", "tables.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=300)
+    log = (folder / "tables.log").read_text(encoding="latin-1")
+    assert done.returncode == 0, [line for line in log.splitlines() if line.startswith("!")]
+
+
+def test_latex_compiles(results: pa.Table, hostile: pa.Table, tmp_path: Path) -> None:
+    letters = run(
+        "evil", {IT: 0.5}, info={"title": "é ß ő ≠ ℓ 名前 😀 \u00a0 ’ “x” ﬁ µ ª ½ Ωmega"}, spec={"dataset": "letters"}
+    )
+    compiled(render(leaderboards(table(results, hostile, letters)), "tex"), tmp_path)
+    with pytest.raises(AssertionError if shutil.which("pdflatex") else LatexWalkerParseError):
+        compiled(render(leaderboards(results), "tex").replace(r"\end{tabular}", r"\end{tabula}"), tmp_path)
+
+
+def test_latex_of_the_papers_tables_compiles(results: pa.Table, hostile: pa.Table, tmp_path: Path) -> None:
+    made = named_tables(table(results, hostile), "all", Wish(published=True))
+    assert len(made) == 10
+    compiled(render([board for boards in made.values() for board in boards], "tex"), tmp_path)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_papers_tables_hold_hostile_text(name: str, hostile: pa.Table) -> None:
+    boards = named_tables(hostile, "VI", Wish(published=True))["VI"]
+    assert any("javascript" in row.title for row in boards[0].rows)
+    text = render(boards, name)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    if name == "html":
+        tags = Tags()
+        tags.feed(text)
+        assert tags.open == []
+        assert not set(tags.seen) & {"script", "img", "a", "iframe", "link"}
+    if name == "md":
+        for block in (block for block in text.split("\n\n") if block.startswith("|")):
+            assert len({len(markdown_cells(line)) for line in block.splitlines()}) == 1
+
+
+# Header lines
+
+DEEP = (("A", "x", "1"), ("A", "x", "2"), ("A", "y", "1"), ("B", "y", "1"), ("B",))
+
+
+@pytest.fixture
+def deep() -> Leaderboard:
+    cells = tuple(Cell(i / 10, digits=1) for i in range(len(DEEP)))
+    columns = tuple(Column(heads, (str(i),)) for i, heads in enumerate(DEEP))
+    return Leaderboard(TableKey(), "deep", (), columns, (Group("g", (Row("r", cells=cells),)),), (), costs=False)
+
+
+def test_neighbours_share_the_heads_in_which_they_agree_from_the_outermost_in() -> None:
+    assert header([Column(heads) for heads in DEEP]) == [
+        [("A", 3), ("B", 2)],
+        [("x", 2), ("y", 1), ("y", 1), ("", 1)],
+        [("1", 1), ("2", 1), ("1", 1), ("1", 1), ("", 1)],
+    ]
+    assert header([]) == []
+
+
+def test_markdown_joins_header_lines(deep: Leaderboard) -> None:
+    head = next(line for line in render([deep], "md").splitlines() if line.startswith("|"))
+    assert markdown_cells(head)[3:] == ["A x 1", "A x 2", "A y 1", "B y 1", "B"]
+
+
+def test_html_merges_header_cells(deep: Leaderboard) -> None:
+    page = render([deep], "html")
+    assert '<th class="text" rowspan="3">Method</th>' in page
+    assert '<th colspan="3">A</th><th colspan="2">B</th>' in page
+    assert '<tr><th colspan="2">x</th><th>y</th><th>y</th><th></th></tr>' in page
+
+
+def test_latex_merges_and_rules_header_cells(deep: Leaderboard) -> None:
+    text = render([deep], "tex")
+    assert r" &  &  & \multicolumn{3}{c}{A} & \multicolumn{2}{c}{B} \\" in text
+    assert r"\cmidrule(lr){4-6} \cmidrule(lr){7-8}" in text
+    assert r"\cmidrule(lr){4-5} \cmidrule(lr){6-6} \cmidrule(lr){7-7}" + "\n" in text
+    assert r"Method & Category & Source & 1 & 2 & 1 & 1 &  \\" in text
+
+
+def test_terminal_centres_shared_heads_over_their_columns(deep: Leaderboard) -> None:
+    lines = render([deep], "text").splitlines()
+    numbers = next(line for line in lines if "0.1" in line)
+    outer = next(line for line in lines if line.strip().startswith("A"))
+    assert numbers.index("0.0") <= outer.index("A") <= numbers.index("0.2") + 3
+    assert numbers.index("0.3") <= outer.index("B") <= numbers.index("0.4") + 3
+    assert sum("Method" in line for line in lines) == 1
+
+
+def test_differences_bear_their_sign_and_the_mark_of_the_interval() -> None:
+    inside = Cell(0.0104, digits=2, signed=True, inside=True)
+    assert (inside.number, inside.aside) == ("+0.01", "≈")
+    assert Cell(-0.0104, signed=True, inside=False).number == "-0.010"
+
+
+def test_csv_and_json_tell_what_kind_a_number_is_and_whether_it_is_inside(deep: Leaderboard) -> None:
+    cells = (Cell(0.5), Cell(0.25, signed=True, inside=True), Cell(word=""))
+    columns = (Column(("a",), (IT,), kind="published"), Column(("b",), (IT,), kind="difference"), Column(("c",), (IT,)))
+    board = replace(deep, columns=columns, groups=(Group("g", (Row("r", cells=cells),), ("x",), TableKey("wiki")),))
+    lines = list(csv.DictReader(io.StringIO(render([board], "csv"))))
+    assert [(x["kind"], x["mean"], x["inside"], x["dataset"]) for x in lines] == [
+        ("published", "0.5", "", "wiki"),
+        ("difference", "0.25", "true", "wiki"),
+        ("ours", "", "", "wiki"),
+    ]
+    told = json.loads(render([board], "json"))["leaderboards"][0]["cells"]
+    assert [(c["kind"], c["mean"], c["inside"], c["directions"]) for c in told] == [
+        ("published", 0.5, None, IT),
+        ("difference", 0.25, True, IT),
+        ("ours", None, None, IT),
+    ]
 
 
 def test_latex_row_that_begins_with_a_bracket() -> None:
