@@ -74,9 +74,77 @@ def test_an_empty_store_is_said_to_be_empty(tmp_path: Path) -> None:
         (["--json", "--format", "csv"], UsageError),
         (["--metric", "mAP@all", "--all-metrics"], UsageError),
         (["--output", "/dev/null/x"], UsageError),
+        (["--format", "md,csv"], UsageError),
+        (["--format", "md,csvv", "--output", "x"], UnknownNameError),
+        (["--format", "md,csv", "--output", "/dev/null/x"], UsageError),
+        (["--table", "X"], UnknownNameError),
+        (["--table", "VI", "--protocol", "x"], UnknownNameError),
+        (["--table", "VI", "--metric", "mAP@all"], UsageError),
+        (["--published"], UsageError),
+        (["--protocol", "all-test"], UsageError),
     ],
 )
 def test_wrong_options(folder: Path, arguments: list[str], error: type[Exception]) -> None:
     result = call("--results", folder, *arguments)
     assert isinstance(result.exception, error)
     assert result.exception.exit_code == 2  # type: ignore[attr-defined]
+
+
+def test_an_unknown_table_names_those_that_there_are(folder: Path) -> None:
+    told = str(call("--results", folder, "--table", "zzz").exception)
+    for name in ("V", "IX", "lcm2", "drcl3", "codes", "all"):
+        assert name in told.split("known: ")[1].split(", ")
+
+
+def test_the_paper_s_table_of_an_empty_folder_is_printed_only_with_published_numbers(tmp_path: Path) -> None:
+    assert "no results yet" in str(call("--results", tmp_path, "--table", "VI").exception)
+    result = call("--results", tmp_path, "--table", "VI", "--published")
+    assert result.exit_code == 0
+    assert "| 0.479 |" in result.stdout
+
+
+def test_a_table_without_results_of_its_kind_says_so(folder: Path) -> None:
+    result = call("--results", folder, "--table", "VII")
+    assert isinstance(result.exception, CmrbenchError)
+    assert "no results for table VII" in str(result.exception)
+
+
+def test_methods_without_runs_are_told_from_those_that_are_not_registered(folder: Path) -> None:
+    told = call("--results", folder, "--table", "lcm2", "--format", "json").stdout
+    notes = {cell["method"]: cell["note"] for cell in json.loads(told)["leaderboards"][0]["cells"]}
+    assert notes["kcca"] in ("not run", "no results on this dataset")
+    assert notes["corr_ae"] == "no such method in cmrbench yet"
+
+
+def test_several_formats_are_files_in_a_folder(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "tables"
+    result = call("--results", folder, "--table", "lcm2", "--format", "md,csv,text", "--output", target)
+    assert result.exit_code == 0
+    assert sorted(path.name for path in target.iterdir()) == ["table_lcm2.csv", "table_lcm2.md", "table_lcm2.txt"]
+    assert (target / "table_lcm2.md").read_text(encoding="utf-8") == call("--results", folder, "--table", "lcm2").stdout
+    assert result.stdout.split() == [str(target / f"table_lcm2.{end}") for end in ("md", "csv", "txt")]
+
+
+def test_a_folder_gets_every_table_and_the_headline_has_a_name(folder: Path, tmp_path: Path) -> None:
+    call("--results", folder, "--table", "all", "--published", "--output", tmp_path)
+    call("--results", folder, "--format", "md,json", "--output", tmp_path)
+    names = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    tables = ("V", "VI", "VII", "VIII", "IX", "lcm2", "lcm3", "lcm5", "drcl2", "drcl3")
+    assert names == {f"table_{name}.md" for name in tables} | {"leaderboards.md", "leaderboards.json"}
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "leaderboards.md"
+    old.write_text("old", encoding="utf-8")
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    result = call("--results", folder, "--format", "md,csv", "--output", tmp_path)
+    assert isinstance(result.exception, UsageError)
+    assert "No space left" in str(result.exception)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["leaderboards.md"]
+    assert old.read_text(encoding="utf-8") == "old"
