@@ -11,6 +11,7 @@ import typer
 
 from cmrbench.cli.check import check_command
 from cmrbench.cli.cite import cite_command
+from cmrbench.cli.compare import compare_command
 from cmrbench.cli.console import one_line, prepare_streams
 from cmrbench.cli.data import app as data_app
 from cmrbench.cli.eval import evaluate_command
@@ -22,6 +23,7 @@ from cmrbench.cli.new import new_command
 from cmrbench.cli.published import published_command
 from cmrbench.cli.report import report_command
 from cmrbench.cli.run import run_command
+from cmrbench.cli.serve import serve_command
 from cmrbench.core.errors import CmrbenchError
 
 _UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO)
@@ -37,7 +39,9 @@ app = typer.Typer(
 )
 app.command("run", short_help="Run methods on datasets.")(run_command)
 app.command("report", short_help="Print the leaderboards of a results folder.")(report_command)
+app.command("compare", short_help="Say whether methods differ, and by how much.")(compare_command)
 app.command("published", short_help="Print the numbers that papers print, and their faults.")(published_command)
+app.command("serve", short_help="Show a site of results to this machine's browsers.")(serve_command)
 app.command("gate", short_help="Compare the results with a baseline; fail on a drop.")(gate_command)
 app.command("eval", short_help="Evaluate your own embeddings or codes.")(evaluate_command)
 app.add_typer(list_app, name="list")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cmrbench.cli.gate_output import Outputs
+from cmrbench.cli.gate_output import OutputError, Outputs
 from cmrbench.cli.parsing import complete_datasets, complete_methods, metric_name, names
 from cmrbench.core.errors import CmrbenchError, UsageError
 
@@ -77,6 +77,8 @@ def gate_command(
         if with_queries is not None or yes:
             raise UsageError("--with-queries, --without-queries and --yes go with --update")
         passed = _judge(baseline, results, rule, select, outputs)
+    except OutputError:
+        raise
     except CmrbenchError as error:
         outputs.refused(str(error))
         raise
@@ -159,8 +161,8 @@ class _Update:
         try:
             return read_any_baseline(self.path)
         except BaselineError as error:
-            if self.path.is_dir():
-                raise UsageError(f"--baseline {self.path} is a folder: name a file") from None
+            if not self.path.is_file():
+                raise
             typer.echo(f"warning: {error}; it is replaced, and what changes cannot be shown", err=True)
             return None
 

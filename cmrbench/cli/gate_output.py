@@ -6,8 +6,8 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from cmrbench.core.errors import UsageError
 if TYPE_CHECKING:
     from cmrbench.gate import Change, GateReport
     from cmrbench.gate.baseline import LeftOut
+    from cmrbench.gate.lines import Line
 
 _MOST = {"drop": 200, "missing": 200, "doubtful": 200, "lower": 20, "rise": 20, "new": 20}
 _STYLES = {
@@ -30,6 +31,10 @@ _ASKED = (
     *("dataset", "feature_set", "method", "preset", "params", "dim", "bits", "seed", "protocol"),
     *("protocol_fingerprint", "gallery_codes", "retrieval", "metric", "spec_key"),
 )
+
+
+class OutputError(UsageError):
+    """A file that was asked for cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +76,12 @@ class Outputs:
         from cmrbench.gate.markdown import gate_summary
         from cmrbench.gate.wording import counts, verdict
 
-        value: dict[str, Any] = {"passed": report.passed, "max_drop": report.max_drop, "counts": report.counts}
-        value |= {"changes": [_as_dict(c) for c in report.changes]}
         if not self.as_json:
             with self._quiet():
                 _print(report, f"gate {verdict(report)} against {baseline}: {counts(report)}")
         if self.annotations:
             self._say(workflow_commands(report))
-        self._files(value, gate_summary(report, baseline), junit(report))
+        self._write(lambda: _verdict(report), lambda: junit(report), lambda: gate_summary(report, baseline))
 
     def refused(self, message: str) -> None:
         """What CI shows where nothing was judged; the message itself is the error that ends the command."""
@@ -89,8 +92,8 @@ class Outputs:
         if self.annotations:
             self._say([error_annotation(message)])
         try:
-            self._files(None, error_summary(message), error_junit(message))
-        except UsageError as error:
+            self._write(None, lambda: error_junit(message), lambda: error_summary(message))
+        except OutputError as error:
             typer.echo(f"warning: {one_line(str(error))}", err=True)
 
     def left_out(self, left_out: LeftOut) -> None:
@@ -113,35 +116,32 @@ class Outputs:
         """What has become of the baseline."""
         from cmrbench.gate.markdown import update_summary
 
-        runs = [{"asked": _asked(row), "cause": cause} for row, cause in left_out]
-        rows = sum(n for kind, n in report.counts.items() if kind != "missing")
-        value = {"baseline": baseline, "unchanged": state == "unchanged", "rows": rows, "left_out": runs}
-        value |= {"counts": report.counts, "changes": [_as_dict(c) for c in report.changes if c.kind != "same"]}
         if not self.as_json:
             typer.echo(f"{one_line(baseline)}: {state}")
-        self._files(value, update_summary(report, baseline, state), None)
+        told = {"baseline": baseline, "unchanged": state == "unchanged"}
+        self._write(lambda: told | _accepted(report, left_out), None, lambda: update_summary(report, baseline, state))
 
-    def _files(self, value: dict[str, Any] | None, markdown: str, xml: bytes | None) -> None:
-        text = "" if value is None else json.dumps(value, indent=2, allow_nan=False) + "\n"
-        if self.as_json:
-            sys.stdout.write(text)
-        if self.output is not None and value is not None:
-            with _explained("--output", self.output):
-                self.output.write_text(text, encoding="utf-8")
-        if self.junit is not None and xml is not None:
-            with _explained("--junit", self.junit):
-                self.junit.write_bytes(xml)
-        if self.summary is None:
-            return
-        try:
-            option = "--summary" if self.named else "$GITHUB_STEP_SUMMARY"
+    def _write(
+        self, value: Callable[[], dict[str, Any]] | None, xml: Callable[[], bytes] | None, markdown: Callable[[], str]
+    ) -> None:
+        """Every file that was asked for, also where another cannot be written; then the first error."""
+        errors = []
+        if value is not None and (self.as_json or self.output is not None):
+            text = json.dumps(value(), indent=2, allow_nan=False) + "\n"
+            if self.as_json:
+                sys.stdout.write(text)
+            errors += _put("--output", self.output, text.encode())
+        if xml is not None and self.junit is not None:
+            errors += _put("--junit", self.junit, xml())
+        if self.summary is not None:
             # Other commands of the step may have written to it.
-            with _explained(option, self.summary), self.summary.open("a", encoding="utf-8") as file:
-                file.write(markdown)
-        except UsageError as error:
-            if self.named:
-                raise
-            typer.echo(f"warning: {one_line(str(error))}", err=True)
+            found = _put("--summary" if self.named else "$GITHUB_STEP_SUMMARY", self.summary, markdown().encode(), "ab")
+            if not self.named:
+                for error in found:
+                    typer.echo(f"warning: {one_line(str(error))}", err=True)
+            errors += found if self.named else []
+        if errors:
+            raise errors[0]
 
     def _say(self, lines: Sequence[str]) -> None:
         # The runner reads both streams; JSON has standard output to itself.
@@ -161,12 +161,38 @@ class Outputs:
                 typer.echo(f"::{token}::")
 
 
-@contextmanager
-def _explained(option: str, path: Path) -> Iterator[None]:
+def _put(option: str, path: Path | None, content: bytes, mode: str = "wb") -> list[OutputError]:
+    """Write a file, if one was named; the error that kept it from being written."""
+    if path is None:
+        return []
+    # A device or a pipe cannot be replaced; a summary is added to.
+    whole = mode == "wb" and (path.is_file() or not path.exists())
+    temporary = path.parent / f".tmp-{secrets.token_hex(8)}" if whole else path
     try:
-        yield
+        with temporary.open(mode) as file:
+            file.write(content)
+        if whole:
+            os.replace(temporary, path)
     except OSError as error:
-        raise UsageError(f"{option} {path} cannot be written: {error.strerror or error}") from error
+        if whole:
+            with suppress(OSError):
+                temporary.unlink()
+        return [OutputError(f"{option} {path} cannot be written: {error.strerror or error}")]
+    return []
+
+
+def _verdict(report: GateReport) -> dict[str, Any]:
+    told = {"passed": report.passed, "max_drop": report.max_drop, "counts": report.counts}
+    return told | {"changes": [_as_dict(c) for c in report.changes]}
+
+
+def _accepted(report: GateReport, left_out: LeftOut) -> dict[str, Any]:
+    return {
+        "rows": sum(n for kind, n in report.counts.items() if kind != "missing"),
+        "left_out": [{"asked": _asked(row), "cause": cause} for row, cause in left_out],
+        "counts": report.counts,
+        "changes": [_as_dict(c) for c in report.changes if c.kind != "same"],
+    }
 
 
 def _as_dict(change: Change) -> dict[str, Any]:
@@ -181,40 +207,38 @@ def _asked(row: Any) -> dict[str, Any]:
 def _print(report: GateReport, last: str, gone: bool = False) -> None:
     from rich.text import Text
 
+    from cmrbench.gate.lines import lines
     from cmrbench.gate.wording import COUNTED, rule_of
 
     out = console()
-    shown = [c for kind, most in _MOST.items() for c in report.of(kind)[:most]]
-    causes = {text: i for i, text in enumerate(dict.fromkeys(c.cause for c in shown if c.cause), start=1)}
+    found = {kind: lines(report.of(kind)) for kind in _MOST}
+    shown = [line for kind, most in _MOST.items() for line in found[kind][:most]]
+    causes = {text: i for i, text in enumerate(dict.fromkeys(line.cause for line in shown if line.cause), start=1)}
     if shown:
         out.print(_table(shown, causes, gone))
     for text, i in causes.items():
         out.print(Text(f"[{i}] {text}"), soft_wrap=True)
     for kind, most in _MOST.items():
-        more = len(report.of(kind)) - most
-        if more > 0:
-            out.print(Text(f"... and {more} more {COUNTED[kind]} (--json lists all)"))
-    if not gone and any(c.tolerance is not None for c in shown):
+        if len(found[kind]) > most:
+            out.print(Text(f"... and {len(found[kind]) - most} more lines {COUNTED[kind]} (--json lists all)"))
+    if not gone and any(line.numbers[-1] for line in shown):
         out.print(Text(rule_of(report)), soft_wrap=True)
     out.print(Text(last), soft_wrap=True)
 
 
-def _table(changes: Sequence[Change], causes: Mapping[str, int], gone: bool) -> Any:
+def _table(shown: Sequence[Line], causes: Mapping[str, int], gone: bool) -> Any:
     from rich import box
     from rich.table import Table
     from rich.text import Text
-
-    from cmrbench.gate.wording import measured, number, p_value, run_title, signed
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
     table.add_column("", no_wrap=True)
     table.add_column("Run and measure", overflow="fold")
     for head in ("Before", "Now", "Change", "Allowed"):
         table.add_column(head, justify="right", no_wrap=True)
-    for c in changes:
-        word = "gone" if gone and c.kind == "missing" else c.kind
-        kind = f"{word} [{causes[c.cause]}]" if c.cause else word
-        what = f"{run_title(c.asked)}\n{measured(c)}" + (f", {p_value(c.p)}" if c.p is not None else "")
-        numbers = [number(c.before), number(c.now), signed(c.difference), number(c.tolerance)]
-        table.add_row(Text(kind, style=_STYLES[word]), *map(Text, [what, *numbers]))
+    for line in shown:
+        word = "gone" if gone and line.kind == "missing" else line.kind
+        kind = f"{word} [{causes[line.cause]}]" if line.cause else word
+        what = f"{line.run}\n{line.measured}" + (f", {line.test}" if line.test else "")
+        table.add_row(Text(kind, style=_STYLES[word]), *map(Text, [what, *line.numbers]))
     return table

@@ -58,12 +58,23 @@ def report_command(
     ),
     protocol: str | None = typer.Option(None, help="With --table: only results under this protocol."),
     watch: bool = typer.Option(False, "--watch", help="Follow a running benchmark on the terminal until Ctrl-C."),
+    html: Path | None = typer.Option(
+        None, "--html", metavar="DIR", help="Write a page with tables, charts and a gallery, and a page for every run."
+    ),
+    open_: bool = typer.Option(False, "--open", help="The same page, opened in the browser; see --html."),
     output: Path | None = typer.Option(
         None, "--output", "-o", help="Write to this file; a folder gets one file for each table and format."
     ),
     as_json: bool = typer.Option(False, "--json", help="The same as --format json."),
 ) -> None:
     """Print the leaderboards of everything in the results folder."""
+    if html is not None or open_:
+        from cmrbench.cli.site import write_site
+
+        if format or as_json or table or metric or all_metrics or span or published or protocol or watch or output:
+            raise UsageError("--html and --open make a page of everything: only --results and --dataset go with them")
+        write_site(results, html, [name for given in dataset for name in names(given, "--dataset")], opened=open_)
+        return
     formats = _formats(format, as_json)
     if len(formats) > 1 and output is None:
         raise UsageError(f"--format {','.join(formats)}: several formats need a folder for their files, --output FOLDER")

@@ -22,8 +22,34 @@ _MOST_BYTES = 20_000
 _SIGNATURES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
 
-def make_site(results: Path, folder: Path, datasets: Sequence[str] = ()) -> Path:
-    """Write the site of a results folder; the index page.
+def write_site(results: Path, folder: Path | None, datasets: Sequence[str] = (), *, opened: bool = False) -> None:
+    """Write the site of a results folder, say where it is, and open it if asked to.
+
+    Parameters
+    ----------
+    results : Path
+    folder : Path or None
+        None: a temporary folder, which is left there for the browser.
+    datasets : sequence of str
+        Only these; empty for all.
+    opened : bool
+        Whether the page is opened in the user's browser.
+    """
+    import tempfile
+
+    import typer
+
+    where = folder if folder is not None else Path(tempfile.mkdtemp(prefix="cmrbench-site-"))
+    index, notes = make_site(results, where, datasets)
+    for note in notes:
+        typer.echo(f"left out: {note}", err=True)
+    typer.echo(f"wrote {index}")
+    if opened and not open_in_browser(index):
+        typer.echo(f"no browser was found; open {index.resolve().as_uri()}, or `cmrbench serve {where}`")
+
+
+def make_site(results: Path, folder: Path, datasets: Sequence[str] = ()) -> tuple[Path, tuple[str, ...]]:
+    """Write the site of a results folder; the index page, and what was left out of it.
 
     Parameters
     ----------
@@ -49,7 +75,7 @@ def make_site(results: Path, folder: Path, datasets: Sequence[str] = ()) -> Path
             resolver=EmbeddedItems(stack),
         )
         site = build_site(Store(results), options)
-        return publish(site.pages, folder)
+        return publish(site.pages, folder), site.notes
 
 
 def open_in_browser(page: Path) -> bool:

@@ -136,7 +136,7 @@ def build_site(store: Store, options: SiteOptions) -> Site:
         "charts_packed": page.packed_json(charts),
         "gallery_packed": page.packed_json(pictures.content()),
         "guards": page.guards(),
-        "library_packed": page.packed(page.chart_library()),
+        "library_packed": page.packed_library(),
     }
     return Site(_rendered(index, context, work), run_pages(store, chosen), tuple(work.notes))
 
@@ -200,7 +200,7 @@ class _Page:
 
     def __post_init__(self) -> None:
         # Library, style, script and the page around the tables; the rest is measured as it is made.
-        self.used = len(page.packed(page.chart_library())) + len(page.own_script()) + 250_000
+        self.used = len(page.packed_library()) + len(page.own_script()) + 250_000
 
     @property
     def room(self) -> int:

@@ -18,6 +18,7 @@ SCRIPTS = ("core.js", "tables.js", "plots.js", "figures.js", "charts.js", "galle
 """Parts of the page's own script, in the order in which they need each other."""
 
 _EMPTY_STYLE = ""
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 
 
 @cache
@@ -29,9 +30,15 @@ def environment() -> Environment:
         loader=PackageLoader("cmrbench.report.site", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _printable(value: Any) -> Any:
+    """Texts without control characters and direction overrides; what the templates made themselves as it is."""
+    return _UNPRINTABLE.sub(" ", value) if type(value) is str else value
 
 
 @cache
@@ -52,6 +59,12 @@ def chart_library() -> str:
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs()).replace("\r\n", "\n")
+
+
+@cache
+def packed_library() -> str:
+    """The chart library, packed."""
+    return packed(chart_library())
 
 
 @cache

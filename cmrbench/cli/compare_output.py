@@ -1,0 +1,318 @@
+"""A comparison of methods, printed: text, Markdown, CSV, JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from cmrbench.report.comparing import Comparison, Duel, Query, Standing
+from cmrbench.report.critical import Diagram
+from cmrbench.report.markdown import escape
+from cmrbench.report.wording import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cmrbench.report.model import TableKey
+    from cmrbench.statistics.paired import Inference
+    from cmrbench.statistics.variance import VarianceSplit
+
+WIDTH = 110
+"""Columns of a text document."""
+
+Labels = Callable[["TableKey", Query], str]
+"""What a query is called: its item's id, where the dataset can be opened, or else its position."""
+
+FIELDS = (
+    *("table", "dataset", "feature_set", "protocol", "gallery_codes", "metric", "column", "directions", "bits"),
+    *("first", "second", "first_mean", "second_mean", "first_seeds", "second_seeds", "effect", "queries", "dropped"),
+    *("p_queries", "p_queries_holm", "low_queries", "high_queries", "p_seeds", "p_seeds_holm", "low_seeds"),
+    *("high_seeds", "df_seeds", "won", "lost", "tied", "why"),
+    *(f"{which}_{part}" for which in ("first", "second") for part in ("seeds_part", "queries_part", "residual_part")),
+)
+"""The header of the CSV, and keys of a duel in JSON. Differences are first minus second; the parts are contributions
+to the variance of each method's mean, empty where they are unknown."""
+
+_TESTS = (
+    "Differences are first minus second, with 95 % intervals. The p over queries asks whether other queries could turn "
+    "the difference around, for these trained models (paired randomisation test); the p over seeds, whether other "
+    "queries and other seeds could (queries and seeds crossed, Satterthwaite). Both are two-sided and adjusted by Holm "
+    "over the {n} comparisons made here; intervals are not adjusted. One dataset says nothing of others."
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A title, facts under it, a table, and lines below."""
+
+    title: str
+    heads: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    lines: tuple[str, ...] = ()
+    verbatim: str = ""
+
+
+def document(comparison: Comparison, form: str, labels: Labels) -> str:
+    """The comparison in a format (``text``, ``md``, ``csv``, ``json``), ended by a newline."""
+    if form == "csv":
+        return _csv(comparison)
+    if form == "json":
+        return json.dumps(_finite(_plain(comparison, labels)), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if form == "md":
+        return "\n\n".join(_markdown(section) for section in sections(comparison, labels)) + "\n"
+    from rich.console import Console
+
+    out = io.StringIO()
+    print_comparison(
+        Console(file=out, width=WIDTH, force_terminal=False, color_system=None, legacy_windows=False),
+        comparison,
+        labels,
+    )
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def print_comparison(console: Console, comparison: Comparison, labels: Labels) -> None:
+    """Print a comparison on a terminal."""
+    from rich import box
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
+    for section in sections(comparison, labels):
+        console.print(Text(section.title, style="bold"))
+        if section.rows:
+            table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
+            for i, head in enumerate(section.heads):
+                least = max(cell_len(row[i]) for row in section.rows)  # heads fold where there is no room, cells do not
+                table.add_column(Text(head), justify="left" if i == 0 else "right", min_width=least, overflow="fold")
+            for row in section.rows:
+                table.add_row(*map(Text, row))
+            console.print()
+            console.print(table)
+        if section.verbatim:
+            console.print()
+            console.print(Text(section.verbatim), soft_wrap=True)
+        for line in section.lines:
+            console.print(Text(line, style="dim"))
+        console.print()
+
+
+def sections(comparison: Comparison, labels: Labels) -> Iterator[Section]:
+    """What is printed, in order."""
+    if len(comparison.contenders) == 2:
+        for title, duels in groupby(comparison.duels, key=lambda d: d.board):
+            yield from _duels(title, list(duels), labels)
+    else:
+        for title, standings in groupby(comparison.standings, key=lambda s: s.board):
+            yield from _standings(title, list(standings))
+        for diagram in comparison.diagrams:
+            yield _diagram(diagram)
+    told = [_TESTS.format(n=len(comparison.duels))]
+    if comparison.standings:
+        told.append("Groups go by the p over seeds where it is known, else by the p over queries.")
+    told += list(dict.fromkeys(d.test.why for d in comparison.duels if d.test.why))
+    yield Section("How to read this", lines=(*told, *comparison.notes))
+
+
+def _duels(title: str, duels: Sequence[Duel], labels: Labels) -> Iterator[Section]:
+    first, second = str(duels[0].first), str(duels[0].second)
+    heads = ("", first, second, "difference", "over queries", "p", "over seeds", "p", "won/ lost/ tied %")
+    rows = tuple(
+        (
+            d.column.name,
+            f"{d.means[0]:.3f}",
+            f"{d.means[1]:.3f}",
+            f"{d.test.effect:+.3f}",
+            _interval(d.test.over_queries),
+            _p(d.p_queries),
+            _interval(d.test.over_seeds),
+            _p(d.p_seeds),
+            f"{_share(d.test.won)}/{_share(d.test.lost)}/{_share(d.test.tied)}",
+        )
+        for d in duels
+    )
+    seeds = sorted({d.seeds for d in duels})
+    lines = [f"queries: {_counts(d.test.queries for d in duels)}; seeds: {', '.join(f'{a} and {b}' for a, b in seeds)}"]
+    if any(d.test.dropped for d in duels):
+        lines.append(f"queries left out for want of a value: {_counts(d.test.dropped for d in duels)}")
+    yield Section(f"{first} against {second}: {title}", heads, rows, tuple(lines))
+    yield Section(
+        "Where the variance of the means comes from",
+        ("", "", "standard error", "seeds", "queries", "residual"),
+        tuple(
+            (d.column.name, str(who), *_parts(split))
+            for d in duels
+            for who, split in zip((d.first, d.second), d.splits, strict=True)
+        ),
+    )
+    changed = [(d, query) for d in duels for query in d.changed]
+    if changed:
+        yield Section(
+            "Queries that changed most",
+            ("", "query", first, second, "difference"),
+            tuple(
+                (d.column.name, labels(d.key, q), f"{q.first:.3f}", f"{q.second:.3f}", f"{q.first - q.second:+.3f}")
+                for d, q in changed
+            ),
+        )
+
+
+def _standings(title: str, standings: Sequence[Standing]) -> Iterator[Section]:
+    for s in standings:
+        yield Section(
+            f"{title}: {s.column.name}",
+            ("", "mean", "group", *(f"p against {i + 1}" for i in range(len(s.contenders) - 1))),
+            tuple(
+                (
+                    f"{i + 1} {who}",
+                    f"{s.means[i]:.3f}",
+                    s.letters[i],
+                    *(_p(s.p[i][j]) if j < i else "" for j in range(len(s.contenders) - 1)),
+                )
+                for i, who in enumerate(s.contenders)
+            ),
+            ("Methods that share a letter cannot be told apart at 5 %.",),
+        )
+
+
+def _diagram(diagram: Diagram) -> Section:
+    longest = max(map(len, diagram.names))
+    width = 40
+    last = len(diagram.names)
+    scale = width / max(last - 1, 1)
+
+    def at(rank: float) -> int:
+        return round((rank - 1) * scale)
+
+    lines = [f"{'':{longest}}  {'rank':>5}  1{'':{width - len(str(last))}}{last}"]
+    for name, rank in zip(diagram.names, diagram.average_ranks, strict=True):
+        lines.append(f"{name:{longest}}  {rank:5.2f}  {'·' * at(rank)}●")
+    bar = max(round(min(diagram.critical_difference, last - 1) * scale), 1)
+    lines.append(f"{'critical difference':{longest}}  {diagram.critical_difference:5.2f}  {'━' * bar}")
+    told = [
+        f"blocks: {', '.join(diagram.datasets)} (each the mean over its directions, protocols and feature sets)",
+        *(f"cannot be told apart: {', '.join(clique)}" for clique in diagram.cliques),
+        *(f"left out: {name}, which has no number on {', '.join(where)}" for name, where in diagram.left_out),
+    ]
+    if not math.isnan(diagram.friedman_p):
+        told.append(f"Friedman p = {_p(diagram.friedman_p)}, Iman and Davenport p = {_p(diagram.iman_davenport_p)}")
+    if len(diagram.datasets) < 5:
+        told.append(f"{len(diagram.datasets)} datasets are few: only the largest differences of ranks can show")
+    return Section(
+        f"Average ranks over datasets (Nemenyi, 5 %): {diagram.title}", lines=tuple(told), verbatim="\n".join(lines)
+    )
+
+
+def _markdown(section: Section) -> str:
+    parts = [f"### {escape(section.title)}"]
+    if section.rows:
+        rule = [":--", *["--:"] * (len(section.heads) - 1)]
+        body = [[escape(text) for text in row] for row in (section.heads, *section.rows)]
+        parts.append("\n".join(f"| {' | '.join(row)} |" for row in (body[0], rule, *body[1:])))
+    if section.verbatim:
+        parts.append("\n".join(f"    {line}" for line in section.verbatim.splitlines()))
+    if section.lines:
+        parts.append("\n".join(f"- {escape(line)}" for line in section.lines))
+    return "\n\n".join(parts)
+
+
+def _interval(found: Inference | None) -> str:
+    return "—" if found is None else f"{found.low:+.3f}..{found.high:+.3f}"
+
+
+def _p(p: float | None) -> str:
+    if p is None:
+        return "—"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _share(share: float) -> str:
+    return "—" if math.isnan(share) else f"{100 * share:.0f}"
+
+
+def _parts(split: VarianceSplit) -> tuple[str, ...]:
+    def part(value: float) -> str:
+        if math.isnan(value):
+            return "unknown"
+        return f"{100 * value / split.total:.0f} %" if split.total > 0 else "—"
+
+    return f"{math.sqrt(split.total):.4f}", part(split.seeds), part(split.queries), part(split.residual)
+
+
+def _counts(numbers: Iterator[int]) -> str:
+    return ", ".join(map(str, sorted(set(numbers))))
+
+
+def _csv(comparison: Comparison) -> str:
+    from cmrbench.report.csv import entry
+
+    out = io.StringIO()
+    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    for duel in comparison.duels:
+        writer.writerow({name: entry(value) for name, value in _finite(_record(duel)).items()})
+    return out.getvalue()
+
+
+def _record(d: Duel) -> dict[str, Any]:
+    def told(found: Inference | None, name: str) -> Any:
+        return None if found is None else getattr(found, name)
+
+    q, s = d.test.over_queries, d.test.over_seeds
+    key = d.key
+    values = (
+        *(d.board, key.dataset, key.feature_set, key.protocol, key.gallery_codes, key.metric, d.column.name),
+        *(" ".join(d.column.directions), d.column.bits, str(d.first), str(d.second), *d.means, *d.seeds),
+        *(d.test.effect, d.test.queries, d.test.dropped),
+        *(told(q, "p"), d.p_queries, told(q, "low"), told(q, "high")),
+        *(told(s, "p"), d.p_seeds, told(s, "low"), told(s, "high"), told(s, "df")),
+        *(d.test.won, d.test.lost, d.test.tied, d.test.why),
+        *(part for split in d.splits for part in (split.seeds, split.queries, split.residual)),
+    )
+    return {name: plain(v) if isinstance(v, str) else v for name, v in zip(FIELDS, values, strict=True)}
+
+
+def _plain(comparison: Comparison, labels: Labels) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "methods": [str(c) for c in comparison.contenders],
+        "comparisons": [
+            _record(d)
+            | {
+                "changed": [
+                    {"query": labels(d.key, q), "position": q.position, "first": q.first, "second": q.second}
+                    for q in d.changed
+                ]
+            }
+            for d in comparison.duels
+        ],
+        "groups": [
+            {
+                "table": s.board,
+                "column": s.column.name,
+                "methods": [str(c) for c in s.contenders],
+                "means": list(s.means),
+                "letters": list(s.letters),
+                "p": [list(line) for line in s.p],
+            }
+            for s in comparison.standings
+        ],
+        "critical_differences": [vars(diagram) for diagram in comparison.diagrams],
+        "notes": list(comparison.notes),
+    }
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return value
