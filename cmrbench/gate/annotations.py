@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cmrbench.gate.changes import Change, GateReport
-from cmrbench.gate.wording import failing, run_title, sentence
+from cmrbench.gate.lines import lines
+from cmrbench.gate.wording import failing
 from cmrbench.report.wording import plain
 
 MOST = 10
@@ -22,12 +23,13 @@ def error_annotation(message: str) -> str:
 
 
 def _limited(level: str, changes: list[Change]) -> list[str]:
-    shown = changes if len(changes) <= MOST else changes[: MOST - 1]
-    lines = [_command(level, f"{_HEADS[c.kind]}: {run_title(c.asked)}", sentence(c)) for c in shown]
-    if len(changes) > len(shown):
-        more = f"and {len(changes) - len(shown)} more; the log of the step and the job's summary list them"
-        lines.append(_command(level, "cmrbench gate", more))
-    return lines
+    found = lines(changes)
+    shown = found if len(found) <= MOST else found[: MOST - 1]
+    commands = [_command(level, f"{_HEADS[line.kind]}: {line.run}", line.sentence) for line in shown]
+    if len(found) > len(shown):
+        more = f"and {len(found) - len(shown)} more; the log of the step and the job's summary list them"
+        commands.append(_command(level, "cmrbench gate", more))
+    return commands
 
 
 _HEADS = {"drop": "dropped", "missing": "missing", "doubtful": "dropped, not significantly"}

@@ -215,6 +215,8 @@ def read_any_baseline(path: Path, refresh: str = "") -> Baseline:
     refresh = refresh or f"{UPDATE} --baseline {shlex.quote(str(path))}"
     if not path.exists():
         raise BaselineError(f"there is no baseline {path}: write it with `{refresh}`")
+    if not path.is_file():
+        raise BaselineError(f"the baseline {path} is no file: name one with --baseline")
     try:
         # One file, not a dataset: a folder of that name is refused.
         with pq.ParquetFile(path) as file:

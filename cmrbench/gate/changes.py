@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cmrbench.gate.rows import sortable
-from cmrbench.report.spans import smaller_is_better
+from cmrbench.gate.rows import is_rank, sortable
 
 KINDS = ("drop", "missing", "doubtful", "lower", "rise", "new", "same")
 """All kinds of changes, the worst first."""
@@ -54,7 +53,7 @@ class Change:
     @property
     def smaller_is_better(self) -> bool:
         """Whether the metric is a rank."""
-        return smaller_is_better(self.asked["metric"])
+        return is_rank(self.asked["metric"])
 
     @property
     def gain(self) -> float | None:

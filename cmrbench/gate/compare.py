@@ -11,10 +11,9 @@ from cmrbench.core.errors import UsageError
 from cmrbench.gate.baseline import Baseline, BaselineError, other_engine
 from cmrbench.gate.changes import Change, GateReport
 from cmrbench.gate.fitting import check_datasets, check_engine
-from cmrbench.gate.rows import Queries, Row, Selection, asked_of, finite, key_of, standing_rows
+from cmrbench.gate.rows import Queries, Row, Selection, asked_of, finite, is_rank, key_of, standing_rows
 from cmrbench.gate.significance import assessed
 from cmrbench.gate.tolerance import tolerances
-from cmrbench.report.spans import smaller_is_better
 from cmrbench.report.wording import outcome, plain
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ def _change(before: Row, now: Row | None, tolerance: float) -> Change:
     new = finite(now["value"])
     if new is None:
         return Change("drop", asked, before=old, cause="the value is not a number", tolerance=tolerance)
-    loss = new - old if smaller_is_better(before["metric"]) else old - new
+    loss = new - old if is_rank(before["metric"]) else old - new
     kind = "drop" if loss > tolerance + _ROUNDING else "lower" if loss > 0 else "rise" if loss < 0 else "same"
     return Change(kind, asked, before=old, now=new, tolerance=tolerance)
 

@@ -75,4 +75,4 @@ def _fingerprints(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], se
 
 
 def _short(fingerprints: set[str]) -> str:
-    return plain(" and ".join(sorted(f[:8] for f in fingerprints)))
+    return plain(" and ".join(sorted(str(f)[:8] for f in fingerprints)))

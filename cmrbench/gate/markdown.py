@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cmrbench.gate.changes import Change, GateReport
-from cmrbench.gate.wording import counts, measured, number, p_value, rule_of, run_title, signed, verdict
+from cmrbench.gate.lines import lines
+from cmrbench.gate.wording import counts, rule_of, verdict
 from cmrbench.report.markdown import escape
 from cmrbench.report.wording import plain
 
@@ -49,14 +50,14 @@ def _document(report: GateReport, title: str, baseline: str, heads: dict[str, st
 
 
 def _table(changes: Sequence[Change]) -> str:
-    tested = any(c.p is not None for c in changes)
-    causes = any(c.cause for c in changes)
+    found = lines(changes)
+    tested = any(line.test for line in found)
+    causes = any(line.cause for line in found)
     heads = ["Run", "Measured", "Before", "Now", "Difference", "Tolerance"]
     heads += ["Test"] * tested + ["Cause"] * causes
-    lines = [heads, [":--", ":--", *["--:"] * 4, *[":--"] * (tested + causes)]]
-    for c in changes[:MOST]:
-        numbers = [number(c.before), number(c.now), signed(c.difference), number(c.tolerance)]
-        aside = [p_value(c.p)] * tested + [escape(plain(c.cause))] * causes
-        lines.append([escape(run_title(c.asked)), escape(measured(c)), *numbers, *aside])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return table + (f"\n\n... and {len(changes) - MOST} more." if len(changes) > MOST else "")
+    cells = [heads, [":--", ":--", *["--:"] * 4, *[":--"] * (tested + causes)]]
+    for line in found[:MOST]:
+        aside = [line.test] * tested + [escape(line.cause)] * causes
+        cells.append([escape(line.run), escape(line.measured), *line.numbers, *aside])
+    table = "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return table + (f"\n\n... and {len(found) - MOST} more." if len(found) > MOST else "")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import UnknownNameError
+from cmrbench.core.names import with_features
 from cmrbench.core.runs import SPAN
 from cmrbench.report.current import NEEDED, current_rows
+from cmrbench.report.spans import smaller_is_better
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,6 +44,8 @@ Queries = Callable[[Iterable[str]], "pa.Table"]
 class Selection:
     """Which rows take part; empty: all methods, all datasets, all metrics that begin with `GATED`.
 
+    Datasets are named as results hold them, with or without the feature set: ``wiki`` or ``wiki/sift-lda``.
+
     What was measured beside the protocol's metrics (`cmrbench.core.runs.SPAN`) takes part where it is named.
     """
 
@@ -52,7 +57,7 @@ class Selection:
         """Whether a row takes part; a run that did not finish has no metric and is judged by the rest."""
         return (
             (not self.methods or row["method"] in self.methods)
-            and (not self.datasets or row["dataset"] in self.datasets)
+            and (not self.datasets or not {row["dataset"], _full_name(row)}.isdisjoint(self.datasets))
             and (row["metric"] is None or self.gates(row["metric"]))
         )
 
@@ -68,10 +73,17 @@ class Selection:
         """Raise an error if a name occurs nowhere in `table`: a misspelt filter must not pass the gate."""
         named = (("method", self.methods), ("dataset", self.datasets), ("metric", self.metrics))
         for column, names in named:
-            known = {name for name in table.column(column).unique().to_pylist() if name is not None} if names else ()
+            known = set(table.column(column).unique().to_pylist()) - {None} if names else set()
+            if column == "dataset" and names:
+                rows = table.select(["dataset", "feature_set"]).group_by(["dataset", "feature_set"]).aggregate([])
+                known |= {_full_name(row) for row in rows.to_pylist()}
             for name in names:
                 if name not in known:
                     raise UnknownNameError(column, name, known, f"(looked in {where})")
+
+
+def _full_name(row: Mapping[str, Any]) -> str:
+    return with_features(row["dataset"], row["feature_set"])
 
 
 def standing_rows(table: pa.Table, select: Selection) -> list[Row]:
@@ -85,6 +97,12 @@ def standing_rows(table: pa.Table, select: Selection) -> list[Row]:
     engine = pc.fill_null(pc.map_lookup(table.column("environment"), "engine", "first"), "")
     table = table.select(list(_READ)).append_column("engine", engine.cast(pa.string()))
     return [row for row in current_rows(table, (*_READ, "engine")) if select.holds(row)]
+
+
+@cache
+def is_rank(metric: str) -> bool:
+    """Whether the values of a metric are ranks, of which the smallest is best."""
+    return smaller_is_better(metric)
 
 
 def key_of(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -7,8 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cmrbench.gate.rows import key_of
-from cmrbench.report.spans import smaller_is_better
+from cmrbench.gate.rows import is_rank, key_of
 
 SPREADS = 3.0
 """Standard deviations over seeds that a value may lose."""
@@ -28,7 +27,7 @@ SETTING = (
 
 def floor_of(metric: str) -> float:
     """The least tolerance of a metric, in its own unit."""
-    return RANK_FLOOR if smaller_is_better(metric) else FLOOR
+    return RANK_FLOOR if is_rank(metric) else FLOOR
 
 
 def tolerances(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], float]:

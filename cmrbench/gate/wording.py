@@ -26,11 +26,18 @@ _SILENT = ("doubtful",)
 
 def run_title(row: Mapping[str, Any], seed: bool = True) -> str:
     """``"lcm (quick) k=100 16 bits on emoji, seed 0"``."""
-    what = setting(row["params"], row["preset"], row["dim"])
+    what = _setting(row)
     bits = f"{row['bits']} bits" if row["bits"] else ""
     where = with_features(row["dataset"], row["feature_set"])
     named = " ".join(part for part in (row["method"], what, bits) if part)
     return plain(f"{named} on {where}" + (f", seed {row['seed']}" if seed else ""))
+
+
+def _setting(row: Mapping[str, Any]) -> str:
+    try:
+        return setting(row["params"], row["preset"], row["dim"])
+    except (ValueError, AttributeError):  # parameters that are no JSON object: some other program's file
+        return plain(row["params"])
 
 
 def measured(change: Change) -> str:

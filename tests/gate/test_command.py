@@ -94,7 +94,7 @@ def test_json(app: typer.Typer, tmp_path: Path) -> None:
         ("missing", 0.4, 0.001),
     ]
     assert {c["direction"] for c in told["changes"]} == {IT, TI}
-    assert result.stderr.count("::error title=") == 2, "what the CI reads does not spoil the JSON"
+    assert result.stderr.count("::error title=") == 1, "what the CI reads does not spoil the JSON"
     assert "\x1b" not in call(app, folder).output
 
 
@@ -264,9 +264,12 @@ def test_a_summary_that_cannot_be_written(app: typer.Typer, tmp_path: Path, monk
     assert by_ci.exit_code == 0, "a CI that is set up wrong does not decide on the verdict"
     assert "warning: $GITHUB_STEP_SUMMARY" in by_ci.output
     for option in ("--junit", "--output"):
-        wrong = call(app, folder, option, str(tmp_path))
+        page = tmp_path / f"{option}.md"
+        wrong = call(app, folder, option, str(tmp_path), "--summary", str(page))
         assert isinstance(wrong.exception, UsageError)
         assert option in str(wrong.exception)
+        assert "✅" in page.read_text(), "what can be written is, and says the verdict"
+        assert "could not judge" not in page.read_text()
 
 
 def test_an_update_in_ci_tells_what_changed(app: typer.Typer, tmp_path: Path) -> None:

@@ -135,6 +135,16 @@ def test_filters_take_rows_out_of_both_sides() -> None:
         gate(before, before, select=Selection(metrics=("mAP@7",)))
 
 
+@pytest.mark.parametrize("name", ["wiki", "wiki/clip"])
+def test_a_dataset_is_named_with_its_feature_set_or_without(name: str) -> None:
+    wiki = {"dataset": "wiki", "dataset_fingerprint": "w1", "feature_set": "clip"}
+    before = concat([run(), run(spec=wiki)])
+    assert len(made(before, select=Selection(datasets=(name,))).rows) == 2
+    assert gate(before, run(spec=wiki), select=Selection(datasets=(name,))).passed
+    with pytest.raises(UnknownNameError, match="did you mean wiki"):
+        gate(before, before, select=Selection(datasets=("wiki/clp",)))
+
+
 def test_only_map_is_gated_unless_named() -> None:
     before = concat([run(), run("kcca", metric="P@1")])
     assert len(made(before).rows) == 2

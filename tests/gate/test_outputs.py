@@ -107,7 +107,7 @@ def test_junit_holds_any_text(text: str, tmp_path: Path) -> None:
 def test_a_workflow_command_is_one_line_with_one_title(text: str) -> None:
     legal = text.replace("\ud800", "")
     lines = [*workflow_commands(mixed(method=legal, cause=legal)), error_annotation(text)]
-    assert len(lines) == 4
+    assert len(lines) == 3
     for line in lines:
         assert len(line.splitlines()) == 1
         # As the runner reads it: properties end at the first "::", are split at commas and then decoded.
@@ -147,6 +147,33 @@ def test_markdown_says_what_fails_and_folds_what_does_not() -> None:
     for line in page.splitlines():
         if line.startswith("<details>"):
             assert page.splitlines()[page.splitlines().index(line) + 1] == "", "GitHub needs an empty line there"
+
+
+def test_a_run_that_is_missing_is_one_line() -> None:
+    report = mixed()
+    assert [c.kind for c in report.changes].count("missing") == 2
+    (missing,) = [line for line in workflow_commands(report) if "missing" in line]
+    assert missing == (
+        "::error title=missing%3A kcca on emoji%2C seed 0::2 values of image->text, text->image: "
+        "failed: ValueError: singular matrix"
+    )
+    page = gate_summary(report, "b")
+    assert "**Missing** (2)" in page
+    assert page.count("kcca on emoji") == 1
+
+
+def test_one_direction_that_is_missing_is_named() -> None:
+    report = gate(run(), run(values={IT: 0.5}))
+    (missing,) = workflow_commands(report)
+    assert "::text->image mAP@all, all-test, cosine: missing, before 0.4000: the run has no such record" in missing
+
+
+def test_runs_are_missing_for_their_own_causes() -> None:
+    before = concat([run("cca"), run("cca", spec={"seed": 1}), run("cca", spec={"seed": 2})])
+    now = concat([run("cca", status="oom", spec={"seed": 1}), run("cca", status="failed", spec={"seed": 2})])
+    found = workflow_commands(gate(before, now))
+    assert len(found) == 3
+    assert [text for text in ("not run", "oom", "failed") if sum(text in line for line in found) != 1] == []
 
 
 def test_long_lists_are_cut_with_a_count() -> None:
