@@ -77,6 +77,11 @@ def real(method, value, seeds=3, step=0.01, **changes):
     )
 
 
+def changed(made, column, value):
+    at = made.schema.get_field_index(column)
+    return made.set_column(at, made.schema.field(at), [[value] * made.num_rows])
+
+
 WIKI = {"spec": {"dataset": "wiki"}}
 
 
@@ -194,12 +199,15 @@ def test_protocols_never_share_a_column_and_datasets_stand_side_by_side():
 
 
 def test_feature_sets_and_versions_of_data_are_columns_of_their_own():
-    table = results(
+    runs = (
         run("dscmr", {IT: 0.5}, spec={"dataset": "wiki", "feature_set": "sift-lda"}),
         run("dscmr", {IT: 0.6}, spec={"dataset": "wiki:lcm", "feature_set": "clip"}),
         run("dscmr", {IT: 0.7}, spec={"dataset": "wiki", "feature_set": "sift-lda", "dataset_fingerprint": "e" * 64}),
     )
-    board = one(table, "VI")
+    board = one(results(*runs), "VI")
+    # Results are read from the oldest on; the order of columns must not depend on which run came first.
+    later = [changed(made, "created", f"2026-01-0{9 - i}") for i, made in enumerate(runs)]
+    assert one(results(*later), "VI").columns == board.columns
     shown = [c for c in board.columns if c.kind == OURS and c.heads[0].startswith("Wikipedia")]
     assert len({column.heads for column in shown}) == len({column.key for column in shown}) == 3
     assert "Wikipedia (lcm, clip)" in {column.heads[0] for column in shown}
@@ -426,6 +434,8 @@ def test_other_features_and_splits_are_marked_on_the_published_column():
     assert heads("vgg-doc2vec", 462)[0] == {"published"}
     assert heads("vgg-doc2vec", 693)[0] == {"published ▽"}
     assert heads("sift-lda", 462)[0] == {"published △"}
+    survey = one(run("dscmr", {IT: 0.5}, **WIKI), "VI")
+    assert {c.heads[-1] for c in survey.columns if c.kind == PUBLISHED} == {"published"}, "it states neither"
     both, board = heads("sift-lda", 693)
     assert both == {"published △▽"}
     assert {"△", "▽"} <= {note.mark for note in board.notes}

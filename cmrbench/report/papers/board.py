@@ -283,7 +283,7 @@ class _Part:
         return replace(line.row, cells=tuple(cells))
 
     def _printed(self, line: Line, slot: Slot) -> Printed | None:
-        if line.printed is None or not slot.spot.dataset:
+        if line.printed is None:
             return None
         what = (line.printed.method, line.printed.setting, slot.spot.dataset, slot.task, slot.metric, slot.bits)
         return printed_in(self.spec.paper, self.spec.table).get(what)
