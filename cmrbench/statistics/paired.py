@@ -200,25 +200,27 @@ def crossed(effect: float, query_part: float, queries: int, samples: tuple[Sampl
     -----
     The queries' differences hold the residual of both methods once, the seeds' means hold it once more: the variance
     of the effect is query_part + seed parts - residual parts, in mean squares (MS_query + MS_seed - MS_residual) /
-    (seeds x queries). The query part without the residual is not taken below zero.
+    (seeds x queries). What the seeds add to the query part is not taken below zero: other seeds cannot make a
+    difference more certain.
 
     Degrees of freedom are Satterthwaite's (1946, Biometrics Bulletin 2), for the seeds f = s^2 / sum(s_i^2 / f_i) with
-    s the sum of the seed parts s_i and f_i their own. In the formula for all, the seeds enter with s (f + 2) / f, which
-    is what the mean of s^2 is relative to the square of its expectation: an s that is small by chance would promise
-    more degrees of freedom than there are, and too many false positives where one method has three seeds and the other
-    none.
+    s the sum of the seed parts s_i and f_i their own. In the formula for all, what the seeds add enters (f + 2) / f
+    times, which is what the mean of s^2 is relative to the square of its expectation: an s that is small by chance
+    would promise more degrees of freedom than there are, and too many false positives where one method has three seeds
+    and the other none.
     """
     seed_parts = [(sample.seed_part, sample.seed_df) for sample in samples if sample.seed_part > 0]
     from_seeds = sum(part for part, _ in seed_parts)
     residual = sum(sample.residual_part for sample in samples)
-    variance = max(query_part - residual, 0.0) + from_seeds
+    added = max(from_seeds - residual, 0.0)
+    variance = query_part + added
     if variance <= 0:
         certain = 1.0 if effect == 0 else 0.0
         return Inference(certain, effect, effect, 0.0, float("inf"))
     df = float(queries - 1)
-    if from_seeds > 0:
+    if added > 0:
         own = from_seeds**2 / sum(part**2 / freedom for part, freedom in seed_parts)
-        cautious = from_seeds * (own + 2) / own
+        cautious = added * (own + 2) / own
         df = (query_part + cautious) ** 2 / (query_part**2 / (queries - 1) + cautious**2 / own)
     low, high = _interval(effect, variance, df)
     return Inference(_t_p(effect, variance, df), low, high, float(np.sqrt(variance)), df)

@@ -62,17 +62,28 @@ def test_seeds_and_queries_are_mean_squares_of_the_crossed_design() -> None:
     """Both methods with the same numbers of seeds: the textbook's analysis of variance, computed by its sums."""
     rng = np.random.default_rng(3)
     y = [rng.normal(0.5, 0.1, (4, 30)) + rng.normal(0, 0.1, (4, 1)) + rng.normal(0, 0.2, (1, 30)) for _ in range(2)]
-    expected = np.var(y[0].mean(0) - y[1].mean(0), ddof=1) / 30
+    expected = of_queries = np.var(y[0].mean(0) - y[1].mean(0), ddof=1) / 30
     for values in y:
         ms_seed = 30 * np.var(values.mean(1), ddof=1)
         fitted = values.mean(1)[:, None] + values.mean(0) - values.mean()
         ms_residual = ((values - fitted) ** 2).sum() / (3 * 29)
         expected += (ms_seed - ms_residual) / (4 * 30)
+    assert expected > of_queries, "the case is not one that is cut off"
     found = paired_test(*y).over_seeds
     assert found is not None
     assert found.stderr**2 == pytest.approx(expected)
     assert found.p == pytest.approx(2 * stats.t.sf(abs(y[0].mean() - y[1].mean()) / found.stderr, found.df))
     assert 3 <= found.df <= 29 + 6
+
+
+def test_other_seeds_never_make_a_difference_more_certain() -> None:
+    rng = np.random.default_rng(10)
+    for _ in range(50):
+        found = paired_test(rng.random((3, 40)), rng.random((2, 40)))
+        assert found.over_queries is not None
+        assert found.over_seeds is not None
+        assert found.over_seeds.stderr >= found.over_queries.stderr * (1 - 1e-12)
+        assert found.over_seeds.low <= found.over_queries.low + 1e-12
 
 
 def test_a_deterministic_method_adds_no_variance_of_seeds() -> None:
