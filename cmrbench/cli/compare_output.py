@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from cmrbench.report.comparing import Comparison, Duel, Query, Standing
@@ -89,8 +90,10 @@ def print_comparison(console: Console, comparison: Comparison, labels: Labels) -
         if section.rows:
             table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
             for i, head in enumerate(section.heads):
-                least = max(cell_len(row[i]) for row in section.rows)  # heads fold where there is no room, cells do not
-                table.add_column(Text(head), justify="left" if i == 0 else "right", min_width=least, overflow="fold")
+                # Heads fold to the width of their column: Rich would cut the numbers instead.
+                least = max(8, *(cell_len(row[i]) for row in section.rows))
+                folded = "\n".join(wrap(head, least, break_on_hyphens=False))
+                table.add_column(Text(folded), justify="left" if i == 0 else "right", no_wrap=True, overflow="fold")
             for row in section.rows:
                 table.add_row(*map(Text, row))
             console.print()
@@ -122,7 +125,7 @@ def sections(comparison: Comparison, labels: Labels) -> Iterator[Section]:
 
 def _duels(title: str, duels: Sequence[Duel], labels: Labels) -> Iterator[Section]:
     first, second = str(duels[0].first), str(duels[0].second)
-    heads = ("", first, second, "difference", "over queries", "p", "over seeds", "p", "won/ lost/ tied %")
+    heads = ("", first, second, "first - second", "over queries", "p", "over seeds", "p", "won/ lost/ tied %")
     rows = tuple(
         (
             d.column.name,
@@ -155,7 +158,7 @@ def _duels(title: str, duels: Sequence[Duel], labels: Labels) -> Iterator[Sectio
     if changed:
         yield Section(
             "Queries that changed most",
-            ("", "query", first, second, "difference"),
+            ("", "query", first, second, "first - second"),
             tuple(
                 (d.column.name, labels(d.key, q), f"{q.first:.3f}", f"{q.second:.3f}", f"{q.first - q.second:+.3f}")
                 for d, q in changed

@@ -2,6 +2,392 @@
 
 from __future__ import annotations
 
-from cmrbench.report.critical import Diagram, critical_differences
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Diagram", "critical_differences"]
+from cmrbench.core.errors import CmrbenchError, UnknownNameError
+from cmrbench.report.build import leaderboards
+from cmrbench.report.contenders import Contender, Settings, chosen, contender
+from cmrbench.report.critical import Diagram, critical_differences
+from cmrbench.report.current import current_rows
+from cmrbench.report.model import Column, Leaderboard, Row, TableKey
+from cmrbench.report.queries import Place, Queries, RunTables, Values
+from cmrbench.report.spans import smaller_is_better
+from cmrbench.statistics.paired import PairedTest
+from cmrbench.statistics.variance import VarianceSplit
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Comparison", "Diagram", "Duel", "Query", "Scope", "Standing", "compare", "critical_differences"]
+
+ALPHA = 0.05
+CHANGED = 5
+"""Queries that are shown for each comparison."""
+
+MOST_TOLD = 5
+"""Missing numbers that are told one by one."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is compared; None is everything that there is.
+
+    Attributes
+    ----------
+    datasets : tuple of str
+    metric : str or None
+        The default is the headline.
+    bits : tuple of int
+    protocol : str or None
+    direction : str or None
+        As a column's head says it: ``"image → text"``, also written ``"image->text"``; ``"average"``.
+    changed : int
+        How many of the queries that differ most are kept for each comparison.
+    """
+
+    datasets: tuple[str, ...] = ()
+    metric: str | None = None
+    bits: tuple[int, ...] = ()
+    protocol: str | None = None
+    direction: str | None = None
+    changed: int = CHANGED
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query and what it got under both methods.
+
+    Attributes
+    ----------
+    modality : str
+        Of the query; several, joined by "and", where directions of paired items are averaged.
+    position : int
+        From 0, in the protocol's query splits.
+    first, second : float
+        Means over seeds.
+    """
+
+    modality: str
+    position: int
+    first: float
+    second: float
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Two methods in one column of a leaderboard.
+
+    Attributes
+    ----------
+    board : str
+        The leaderboard's title.
+    key : TableKey
+    column : Column
+    first, second : Contender
+    means : tuple of float
+        Over seeds and queries, as tables print them.
+    seeds : tuple of int
+        Number of seeds of each method.
+    test : PairedTest
+        Over the queries that both have.
+    p_queries, p_seeds : float or None
+        Adjusted by Holm over all comparisons that were made at once.
+    splits : tuple of VarianceSplit
+        Where the variance of each mean comes from.
+    changed : tuple of Query
+        Those that differ most, in both directions.
+    """
+
+    board: str
+    key: TableKey
+    column: Column
+    first: Contender
+    second: Contender
+    means: tuple[float, float]
+    seeds: tuple[int, int]
+    test: PairedTest
+    splits: tuple[VarianceSplit, VarianceSplit]
+    changed: tuple[Query, ...] = ()
+    p_queries: float | None = None
+    p_seeds: float | None = None
+
+    @property
+    def p(self) -> float | None:
+        """Over queries and seeds where that is known, else over queries; adjusted."""
+        return self.p_queries if self.p_seeds is None else self.p_seeds
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Three methods or more in one column of a leaderboard.
+
+    Attributes
+    ----------
+    board : str
+    key : TableKey
+    column : Column
+    contenders : tuple of Contender
+        Best first.
+    means : tuple of float
+    letters : tuple of str
+        Methods that share a letter cannot be told apart.
+    p : tuple of tuple of float
+        Adjusted p-values of all pairs (`Duel.p`); 1 on the diagonal.
+    """
+
+    board: str
+    key: TableKey
+    column: Column
+    contenders: tuple[Contender, ...]
+    means: tuple[float, ...]
+    letters: tuple[str, ...]
+    p: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that can be said of some methods.
+
+    Attributes
+    ----------
+    contenders : tuple of Contender
+        As they were named.
+    duels : tuple of Duel
+    standings : tuple of Standing
+        For three methods or more.
+    diagrams : tuple of Diagram
+        For three methods or more on two datasets or more.
+    notes : tuple of str
+        What could not be compared, and why.
+    """
+
+    contenders: tuple[Contender, ...]
+    duels: tuple[Duel, ...]
+    standings: tuple[Standing, ...] = ()
+    diagrams: tuple[Diagram, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def compare(table: pa.Table, store: RunTables, names: Sequence[str], scope: Scope | None = None) -> Comparison:
+    """Compare methods wherever results hold them side by side.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Results with at least `cmrbench.report.COLUMNS`.
+    store : RunTables
+        Where the values of single queries are.
+    names : sequence of str
+        Two or more; see `cmrbench.report.contenders`.
+    scope : Scope, optional
+
+    Raises
+    ------
+    UnknownNameError, UsageError
+        For a name that fits nothing or several things, or a dataset, metric, protocol, direction or code length that
+        the results do not hold.
+    CmrbenchError
+        If nothing can be compared.
+    """
+    scope = scope or Scope()
+    boards = _boards(leaderboards(table, scope.datasets or None, scope.metric), scope)
+    settings = _settings(table)
+    rows = [{c: r for r in board.rows if (c := contender(r, board.key.output, settings))} for board in boards]
+    who = chosen(names, (c for named in rows for c in named))
+    duels: list[Duel] = []
+    missing = _Missing()
+    for board, named in zip(boards, rows, strict=True):
+        present = {c: named[c] for c in who if c in named}
+        if len(present) > 1:
+            duels += _of_board(board, present, scope, store, missing)
+    if not duels:
+        raise CmrbenchError("; ".join(missing.told()) or _nothing_in_common(boards, rows, who))
+    duels = _adjusted(duels)
+    several = len(who) > 2
+    return Comparison(
+        contenders=tuple(who),
+        duels=tuple(duels),
+        standings=tuple(_standings(duels)) if several else (),
+        diagrams=tuple(critical_differences([_only(b, n, who) for b, n in zip(boards, rows, strict=True)], True))
+        if several
+        else (),
+        notes=missing.told(),
+    )
+
+
+def _settings(table: pa.Table) -> Settings:
+    columns = ("method", "preset", "params", "dim", "dataset")
+    return {row["run_key"]: tuple(row[c] for c in columns) for row in current_rows(table, columns)}
+
+
+def _boards(boards: Sequence[Leaderboard], scope: Scope) -> list[Leaderboard]:
+    """The leaderboards and columns that were asked for."""
+    protocols = {board.key.protocol for board in boards if board.key.protocol}
+    if scope.protocol is not None and scope.protocol not in protocols:
+        raise UnknownNameError("protocol", scope.protocol, protocols, "(looked in the results)")
+    kept = [b for b in boards if b.key.protocol and scope.protocol in (None, b.key.protocol)]
+    columns = [column for board in kept for column in board.columns]
+    tasks = {column.heads[0] for column in columns}
+    direction = None if scope.direction is None else scope.direction.replace("->", " → ").replace("  ", " ")
+    if direction is not None and direction not in tasks:
+        raise UnknownNameError("direction", direction, tasks, "(looked in the results)")
+    lengths = {column.bits for column in columns}
+    for bits in scope.bits:
+        if bits not in lengths:
+            known = {str(b) for b in lengths if b is not None}
+            raise UnknownNameError("code length", str(bits), known, "(looked in the results)")
+    return [
+        _narrowed(b, lambda c: direction in (None, c.heads[0]) and (not scope.bits or c.bits in scope.bits))
+        for b in kept
+    ]
+
+
+def _narrowed(board: Leaderboard, wanted: Callable[[Column], bool]) -> Leaderboard:
+    kept = [i for i, column in enumerate(board.columns) if wanted(column)]
+    groups = tuple(
+        replace(g, rows=tuple(replace(r, cells=tuple(r.cells[i] for i in kept)) for r in g.rows)) for g in board.groups
+    )
+    return replace(board, columns=tuple(board.columns[i] for i in kept), groups=groups)
+
+
+def _only(board: Leaderboard, named: dict[Contender, Row], who: Sequence[Contender]) -> Leaderboard:
+    """The leaderboard with the rows of some contenders, under their names."""
+    names = {id(row): str(c) for c, row in named.items() if c in who}
+    groups = tuple(
+        replace(g, rows=tuple(replace(r, title=names[id(r)]) for r in g.rows if id(r) in names)) for g in board.groups
+    )
+    return replace(board, groups=groups)
+
+
+def _nothing_in_common(
+    boards: Sequence[Leaderboard], rows: Sequence[dict[Contender, Row]], who: Sequence[Contender]
+) -> str:
+    where = []
+    for one in who:
+        titles = [board.title for board, named in zip(boards, rows, strict=True) if one in named]
+        shown = "; ".join(titles[:4]) + (f" and {len(titles) - 4} more" if len(titles) > 4 else "")
+        where.append(f"{one} is in {shown or 'none of them'}")
+    return f"no table holds numbers of two of these methods: {'. '.join(where)}"
+
+
+@dataclass
+class _Missing:
+    """What could not be compared: methods without values of single queries by metric, and what else there is."""
+
+    values: dict[str, list[str]] = field(default_factory=dict)
+    other: list[str] = field(default_factory=list)
+
+    def told(self) -> tuple[str, ...]:
+        said = [
+            f"the results hold no values of single queries for {metric} of {', '.join(dict.fromkeys(who))} in some or "
+            "all tables; the same `cmrbench run` adds them where this version measures them"
+            for metric, who in self.values.items()
+        ]
+        more = [f"and {len(self.other) - MOST_TOLD} more of that kind"] if len(self.other) > MOST_TOLD else []
+        return (*said, *self.other[:MOST_TOLD], *more)
+
+
+def _of_board(
+    board: Leaderboard, present: dict[Contender, Row], scope: Scope, store: RunTables, missing: _Missing
+) -> list[Duel]:
+    """All duels of a leaderboard."""
+    queries = Queries(store, [key for row in present.values() for key in row.run_keys], {board.key.metric})
+    duels: list[Duel] = []
+    for j, column in enumerate(board.columns):
+        held: dict[Contender, Values] = {}
+        for one, row in present.items():
+            if row.cells[j].mean is None:
+                missing.other.append(f"{board.title}, {column.name}: {one} has no number ({row.cells[j].word})")
+                continue
+            values = queries.get(row.run_keys, Place.of(board.key, row.retrieval, column.bits, column.directions))
+            if values is None:
+                missing.values.setdefault(board.key.metric, []).append(str(one))
+                continue
+            held[one] = values
+        for first, second in combinations(held, 2):
+            counts = [len(held[one].queries) for one in (first, second)]
+            if counts[0] == counts[1]:
+                duels.append(_duel(board, column, (first, second), (held[first], held[second]), scope.changed))
+            else:
+                told = f"{first} has values for {counts[0]} queries, {second} for {counts[1]}"
+                missing.other.append(f"{board.title}, {column.name}: {told}")
+    return duels
+
+
+def _duel(
+    board: Leaderboard, column: Column, who: tuple[Contender, Contender], values: tuple[Values, Values], changed: int
+) -> Duel:
+    import numpy as np
+
+    from cmrbench.statistics.paired import paired_test
+    from cmrbench.statistics.variance import variance_split
+
+    a, b = values
+    samples = (a.sample(), b.sample())
+    test = paired_test(a.values, b.values, first_deterministic=a.deterministic, second_deterministic=b.deterministic)
+    return Duel(
+        board=board.title,
+        key=board.key,
+        column=column,
+        first=who[0],
+        second=who[1],
+        means=(float(np.nanmean(samples[0].means)), float(np.nanmean(samples[1].means))),
+        seeds=(len(a.seeds), len(b.seeds)),
+        test=test,
+        splits=(variance_split([samples[0]]), variance_split([samples[1]])),
+        changed=tuple(_changed(a, samples[0].means, samples[1].means, changed)),
+    )
+
+
+def _changed(values: Values, first: Any, second: Any, most: int) -> Iterator[Query]:
+    import numpy as np
+
+    size = np.nan_to_num(np.abs(first - second), nan=0.0)
+    for i in np.argsort(-size, kind="stable")[:most].tolist():
+        if size[i] > 1e-12:
+            modality, position = values.queries[i]
+            yield Query(modality, position, float(first[i]), float(second[i]))
+
+
+def _adjusted(duels: Sequence[Duel]) -> list[Duel]:
+    from cmrbench.statistics.multiple import holm
+
+    nan = float("nan")
+    queries = holm([d.test.over_queries.p if d.test.over_queries else nan for d in duels])
+    seeds = holm([d.test.over_seeds.p if d.test.over_seeds else nan for d in duels])
+    return [
+        replace(
+            d,
+            p_queries=float(q) if d.test.over_queries else None,
+            p_seeds=float(s) if d.test.over_seeds else None,
+        )
+        for d, q, s in zip(duels, queries, seeds, strict=True)
+    ]
+
+
+def _standings(duels: Sequence[Duel]) -> Iterator[Standing]:
+    from cmrbench.statistics.groups import letters
+
+    columns: dict[tuple[TableKey, Column], list[Duel]] = {}
+    for duel in duels:
+        columns.setdefault((duel.key, duel.column), []).append(duel)
+    for (key, column), listed in columns.items():
+        means: dict[Contender, float] = {}
+        p: dict[frozenset[Contender], float] = {}
+        for duel in listed:
+            means[duel.first], means[duel.second] = duel.means
+            p[frozenset((duel.first, duel.second))] = 1.0 if duel.p is None else duel.p
+        order = sorted(means, key=lambda c: means[c], reverse=not smaller_is_better(key.metric))
+        matrix = [[1.0 if a == b else p.get(frozenset((a, b)), 1.0) for b in order] for a in order]
+        yield Standing(
+            board=listed[0].board,
+            key=key,
+            column=column,
+            contenders=tuple(order),
+            means=tuple(means[c] for c in order),
+            letters=tuple(letters([[value <= ALPHA for value in line] for line in matrix])),
+            p=tuple(map(tuple, matrix)),
+        )

@@ -17,11 +17,12 @@ def document(leaderboards: Sequence[Leaderboard]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(FIELDS)
     for board in leaderboards:
-        writer.writerows([_entry(record[name]) for name in FIELDS] for record in records(board))
+        writer.writerows([entry(record[name]) for name in FIELDS] for record in records(board))
     return out.getvalue()
 
 
-def _entry(value: Value) -> Value:
+def entry(value: Value) -> Value:
+    """A value as CSV holds it: texts are one plain line that a spreadsheet does not take for a formula."""
     if isinstance(value, bool):
         return str(value).lower()
     return _text(value) if isinstance(value, str) else value
