@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import UnknownNameError
 from cmrbench.core.names import with_features
-from cmrbench.report.current import NEEDED, current_rows
+from cmrbench.report import selection
+from cmrbench.report.current import NEEDED, rows_of, standing
 from cmrbench.report.model import AVERAGE, Column, Leaderboard, TableKey, size_of
 from cmrbench.report.rows import Notes, build_groups
 from cmrbench.report.spans import fact, smaller_is_better, with_spans, without_ends
@@ -64,11 +65,11 @@ def leaderboards(
     UnknownNameError
         If the results hold no such dataset or metric.
     """
-    rows = [completed(row) for row in current_rows(table, COLUMNS)]
-    rows = of_datasets(rows, datasets)
-    known_metrics = {row["metric"] for row in rows if row["metric"] is not None}
-    if metric is not None and metric not in known_metrics:
-        raise UnknownNameError("metric", metric, known_metrics, "(looked in the results)")
+    asked = selection.of_datasets(table, datasets).select(list(dict.fromkeys(COLUMNS)))
+    found = standing(asked)
+    if metric is not None or not all_metrics:
+        found = selection.of_metric(found, metric, HEADLINE, spans=spans)
+    rows = [completed(row) for row in rows_of(found)]
     shown = without_ends(rows, metric)
     tables = _tables(with_spans(shown, rows) if spans else shown, metric, all_metrics)
     return [_leaderboard(key, tables[key], tables, spans) for key in sorted(tables, key=_order)]
