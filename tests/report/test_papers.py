@@ -275,7 +275,7 @@ def test_a_baseline_of_ours_that_the_paper_prints_is_its_row():
     info = {"title": "2Sknn on raw features", "category": "baseline", "output": "real"}
     table = run("raw_2sknn", {IT: 0.6}, retrieval="2sknn", info=info, **WIKI)
     (row,) = [row for row in one(table, "lcm5").rows if row.method == "raw_2sknn"]
-    assert (row.title, row.group) == ("2S-CLIP", "pretrained")
+    assert (row.title, row.group) == ("2S-CLIP (2Sknn on raw features)", "pretrained")
 
 
 def test_the_usual_setting_is_the_paper_s_row_and_others_follow_it():

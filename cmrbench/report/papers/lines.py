@@ -190,7 +190,10 @@ class Lines:
         if printed is None:
             return row_title(declared(entry, "title") or identity.method, what, identity.retrieval, self.spec.output)
         retrieval = None if printed.setting == "2sknn" else identity.retrieval
-        return row_title(_printed_title(printed), what, retrieval, self.spec.output)
+        title = _printed_title(printed)
+        if identity.method != printed.method:
+            title = f"{title} ({declared(entry, 'title') or identity.method})"
+        return row_title(title, what, retrieval, self.spec.output)
 
     def _cell(self, identity: Identity, slot: Slot, notes: Notes) -> Cell:
         place = slot.spot.place
