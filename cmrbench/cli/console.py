@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import UsageError
+from cmrbench.core.files import write_whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +48,7 @@ def print_json(value: Any) -> None:
 
 
 def write_output(text: str, output: Path | None) -> None:
-    """Write to the file that ``--output`` names, or to standard output.
+    """Write to the file that ``--output`` names, which is then the old one or the whole new one, or to standard output.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def write_output(text: str, output: Path | None) -> None:
         sys.stdout.write(text)
         return
     try:
-        output.write_text(text, encoding="utf-8")
+        write_whole(output, text.encode("utf-8", errors="replace"))
     except OSError as error:
         raise UsageError(f"--output {output} cannot be written: {error.strerror or error}") from error
 

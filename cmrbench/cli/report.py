@@ -77,7 +77,9 @@ def report_command(
         return
     formats = _formats(format, as_json)
     if len(formats) > 1 and output is None:
-        raise UsageError(f"--format {','.join(formats)}: several formats need a folder for their files, --output FOLDER")
+        raise UsageError(
+            f"--format {','.join(formats)}: several formats need a folder for their files, --output FOLDER"
+        )
     if metric is not None and all_metrics:
         raise UsageError("--metric and --all-metrics exclude each other: give one of them")
     if table is not None and (metric is not None or all_metrics or span):
@@ -107,8 +109,9 @@ def report_command(
         _watch(store, columns, make)
         return
     made = make(read_results(results, columns, may_be_empty=published))
-    if not any(made.values()):
-        raise CmrbenchError(f"{results} holds no results for table {table}; --published prints what the paper has")
+    if table is not None and not any(made.values()):
+        more = "" if published or table == "codes" else "; --published prints what the paper has"
+        raise CmrbenchError(f"{results} holds no results for table {table}{more}")
     _show(made, formats, output)
 
 
@@ -175,15 +178,18 @@ def _watch(store: Store, columns: Sequence[str], make: Callable[[pa.Table], Mapp
 def read_results(results: Path, columns: Sequence[str] | None = None, may_be_empty: bool = False) -> pa.Table:
     """The columns of the store that a leaderboard needs, or those that are named.
 
+    Warns of what makes the results doubtful (`cmrbench.report.faults`), and leaves out what may not share a number.
+
     Raises
     ------
     CmrbenchError
         If the folder holds no results (exit code 1), unless it `may_be_empty`.
     """
-    from cmrbench.report import COLUMNS
+    from cmrbench.report import COLUMNS, faults
     from cmrbench.store.store import Store
 
-    table = Store(results).table(columns=list(columns or COLUMNS))
+    store = Store(results)
+    table = store.table(columns=[*(columns or COLUMNS), *faults.COLUMNS])
     if not table.num_rows and not may_be_empty:
         raise CmrbenchError(f"{results} holds no results yet: make some with `cmrbench run --results {results}`")
-    return table
+    return faults.checked(store, table)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import os
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 from cmrbench.core.errors import UnknownNameError, UsageError
+from cmrbench.core.files import write_whole
 from cmrbench.report.model import Leaderboard
 
 _RENDERERS = {
@@ -76,20 +75,7 @@ def write_documents(tables: Mapping[str, Sequence[Leaderboard]], formats: Sequen
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in documents.items():
-            _write_whole(path, text)
+            write_whole(path, text.encode())
     except OSError as error:
         raise UsageError(f"--output {folder} cannot be written to: {error.strerror or error}") from error
     return list(documents)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    temporary = path.parent / f".tmp-{secrets.token_hex(8)}"
-    try:
-        with open(temporary, "x", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

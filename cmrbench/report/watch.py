@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from cmrbench.core.errors import CmrbenchError
 from cmrbench.report.model import Leaderboard
 from cmrbench.report.terminal import print_boards, renderables
 
@@ -40,6 +41,7 @@ class Follower:
         self.columns = tuple(dict.fromkeys((*columns, "run_key", "status")))
         self.make = make
         self.boards: list[Leaderboard] = []
+        self.problem = ""
         self._seen: tuple[object, ...] | None = None
         self._statuses: Counter[str] = Counter()
         self._changed: dict[str, int] = {}
@@ -56,13 +58,22 @@ class Follower:
         runs = dict(zip(table.column("run_key").to_pylist(), table.column("status").to_pylist(), strict=True))
         self._statuses = Counter(runs.values())
         before = {board.title: board for board in self.boards}
-        boards = self.make(table) if table.num_rows else []
+        boards = self._made(table) if table.num_rows else []
         for board in boards:
             if before.get(board.title) != board:
                 self._changed[board.title] = self._looks
         # What has just changed is seen also where the screen is too small for all.
         self.boards = sorted(boards, key=lambda board: -self._changed[board.title])
         return True
+
+    def _made(self, table: pa.Table) -> list[Leaderboard]:
+        """The leaderboards; a dataset or metric that has no result yet is waited for."""
+        self.problem = ""
+        try:
+            return self.make(table)
+        except CmrbenchError as error:
+            self.problem = str(error)
+            return []
 
     @property
     def status(self) -> str:
@@ -79,7 +90,8 @@ class Follower:
 
         now = time.strftime("%H:%M:%S")
         head = Text(f"{self.store.folder}: {self.status} · {now} · Ctrl-C ends", style="reverse", no_wrap=True)
-        return Group(head, Text(), *renderables(self.boards, width, styled=True))
+        told = [Text(f"Not yet: {self.problem}")] if self.problem else []
+        return Group(head, Text(), *told, *renderables(self.boards, width, styled=True))
 
 
 def follow(console: Console, follower: Follower, every: float = EVERY, looks: int | None = None) -> None:

@@ -78,6 +78,17 @@ def test_what_changed_last_is_on_top(store, follower):
     assert [board.key.dataset for board in follower.boards] == ["wiki", "emoji"]
 
 
+def test_a_dataset_without_results_yet_is_waited_for(store):
+    follower = Follower(store, COLUMNS, lambda found: leaderboards(found, ["wiki"]))
+    put(store, run("cca", {IT: 0.5}))
+    follower.look()
+    assert "unknown dataset 'wiki'" in shown(follower)
+    put(store, run("cca", {IT: 0.6}, spec={"dataset": "wiki"}))
+    follower.look()
+    assert "unknown dataset" not in shown(follower)
+    assert "0.600" in shown(follower)
+
+
 def test_the_end_leaves_the_leaderboards_on_the_screen(store, follower):
     put(store, run("cca", {IT: 0.5}))
     out = io.StringIO()
