@@ -117,6 +117,22 @@ def read_table(
     return table.select(columns)
 
 
+def files_of(runs: Path, run_keys: Iterable[str]) -> dict[str, list[str]]:
+    """Names of the files with rows of each run; see `cmrbench.store.store.Store.files_of`."""
+    wanted: dict[str, list[str]] = {key: [] for key in run_keys}
+    if not wanted:
+        return wanted
+    rows = _rows(runs, ["run_key"], None)
+    held = rows.table.column("run_key").to_pylist()
+    start = 0
+    for name, count in zip(rows.names, rows.counts.tolist(), strict=True):
+        for key in dict.fromkeys(held[start : start + count]):
+            if key in wanted:
+                wanted[key].append(name)
+        start += count
+    return wanted
+
+
 def _rows(runs: Path, columns: list[str], run_keys: Iterable[str] | None) -> Rows:
     """Light columns, from the index where there are many files."""
     stamps = _stamps_in(runs)

@@ -141,6 +141,12 @@ class Store:
         """The run files, sorted by run key."""
         return sorted(p for p in self.runs.glob("*.parquet") if not p.name.startswith("."))
 
+    def files_of(self, run_keys: Iterable[str]) -> dict[str, list[str]]:
+        """Names of the files that hold some runs: by their rows, whatever the files are called."""
+        from cmrbench.store.index import files_of
+
+        return files_of(self.runs, run_keys)
+
     def lock(self, run_key: str) -> RunLock:
         """The lock that whoever carries out the run holds."""
         return RunLock(self.locks / f"{run_key}.lock")
