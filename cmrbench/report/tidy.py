@@ -22,12 +22,13 @@ Value = str | int | float | bool | None
 
 
 def records(board: Leaderboard) -> Iterator[dict[str, Value]]:
-    """One record for each cell, by rows; keys are `FIELDS`."""
+    """One record for each cell that is not blank, by rows; keys are `FIELDS`."""
     notes = {note.mark: note.text for note in board.notes}
     for group in board.groups:
         for row in group.rows:
             for column, cell in zip(board.columns, row.cells, strict=True):
-                yield _record(board, group, row, column) | _number(cell, notes)
+                if cell.number:
+                    yield _record(board, group, row, column) | _number(cell, notes)
 
 
 def _record(board: Leaderboard, group: Group, row: Row, column: Column) -> dict[str, Value]:

@@ -291,20 +291,18 @@ def test_differences_bear_their_sign_and_the_mark_of_the_interval() -> None:
 
 
 def test_csv_and_json_tell_what_kind_a_number_is_and_whether_it_is_inside(deep: Leaderboard) -> None:
-    cells = (Cell(0.5), Cell(0.25, signed=True, inside=True), Cell(word=""))
+    cells = (Cell(0.5), Cell(0.25, signed=True, inside=True), Cell(word=""))  # what is blank is not told
     columns = (Column(("a",), (IT,), kind="published"), Column(("b",), (IT,), kind="difference"), Column(("c",), (IT,)))
     board = replace(deep, columns=columns, groups=(Group("g", (Row("r", cells=cells),), ("x",), TableKey("wiki")),))
     lines = list(csv.DictReader(io.StringIO(render([board], "csv"))))
     assert [(x["kind"], x["mean"], x["inside"], x["dataset"]) for x in lines] == [
         ("published", "0.5", "", "wiki"),
         ("difference", "0.25", "true", "wiki"),
-        ("ours", "", "", "wiki"),
     ]
     told = json.loads(render([board], "json"))["leaderboards"][0]["cells"]
     assert [(c["kind"], c["mean"], c["inside"], c["directions"]) for c in told] == [
         ("published", 0.5, None, IT),
         ("difference", 0.25, True, IT),
-        ("ours", None, None, IT),
     ]
 
 
