@@ -47,6 +47,7 @@ def test_the_wheel_holds_data_and_methods_and_no_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert "cmrbench/datasets.yaml" in names
     assert "cmrbench/run/suites.yaml" in names
+    assert "cmrbench/report/papers/tables.yaml" in names
     assert {f"cmrbench/published/data/{n}" for n in ("published_results.csv", "words.yaml")} <= set(names)
     assert "cmrbench_methods/supervised_real/drcl.py" in names
     assert "cmrbench/data/embedded/emoji/NOTICE-noto-color-emoji.txt" in names
