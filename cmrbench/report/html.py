@@ -15,7 +15,7 @@ th, td { padding: .2rem .6rem; text-align: right; white-space: nowrap; }
 thead { border-bottom: 1px solid; }
 th[colspan] { text-align: center; }
 th.text, td.text { text-align: left; }
-td.text:nth-child(2), td.text:nth-child(3) { white-space: normal; }
+td.text:first-child { white-space: normal; min-width: 12rem; }
 tr.group th { text-align: left; font-style: italic; font-weight: normal; border-top: 1px solid #999; }
 .spread { color: #666; font-size: .85em; }
 .second { text-decoration: underline; }
