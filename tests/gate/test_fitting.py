@@ -90,3 +90,8 @@ def test_a_dataset_that_was_not_run_is_missing_and_not_changed() -> None:
 def test_a_run_that_failed_before_it_could_name_its_engine_is_missing_with_its_cause() -> None:
     report = compare(run(status="killed", cause="signal 9", engine=None), made(run()))
     assert [c.cause for c in report.changes] == ["killed: signal 9"] * 2
+
+
+def test_results_that_answer_nothing_are_judged_by_their_engine_all_the_same() -> None:
+    with pytest.raises(BaselineError, match="version 0 of the engine"):
+        gate(run("cca", engine="0"), run("kcca"))
