@@ -13,16 +13,24 @@ from cmrbench.statistics.sample import Sample
 FEWEST = 5
 """Methods with several seeds from which on their variances are taken together."""
 
+COUNTED = 0.5
+"""Share of the degrees of freedom that other methods add which is counted."""
+
 _CERTAIN = 1e6  # degrees of freedom of a variance that all methods share
 
 
 def moderated(samples: Sequence[Sample]) -> list[Sample]:
-    """Samples of methods that were measured alike, the variances of their seeds drawn towards each other.
+    """Samples of methods that were measured alike, with what the seeds of all of them say of the variance of each.
 
-    Three seeds tell a variance with two degrees of freedom: a test that knows no more tells a method from one twice as
-    good only by luck. The variances of all methods of a table say in which range one lies. Here the true variances are
-    taken to be scattered as scaled inverse chi-squares, with a centre and degrees of freedom that are estimated from
-    the observed ones; the more these resemble each other, the more a method's own estimate gives way.
+    Three seeds tell a variance with two degrees of freedom: they may agree by luck, and a test that must allow for that
+    can hardly tell a method from one twice as good. The variances of all methods of a table say in which range one
+    lies. The true ones are taken to be scattered as scaled inverse chi-squares, with a centre and degrees of freedom
+    that are estimated from the observed ones; the more these resemble each other, the more a method's estimate gives
+    way.
+
+    Two things are more cautious than the source. A variance is raised by the others, never lowered: methods differ in
+    how steady they are, and the unsteadiest were told from others too often. Half of the degrees of freedom that the
+    others add are counted, for they are estimates themselves.
 
     Parameters
     ----------
@@ -53,10 +61,10 @@ def moderated(samples: Sequence[Sample]) -> list[Sample]:
     prior_df = 2 * _trigamma_inverse(scatter) if scatter > 0 else _CERTAIN
     prior_df = min(prior_df, _CERTAIN)
     prior = float(np.exp(e.mean() + digamma(prior_df / 2) - np.log(prior_df / 2)))
-    drawn: npt.NDArray[np.float64] = (prior_df * prior + df * variances) / (prior_df + df)
+    drawn: npt.NDArray[np.float64] = np.maximum((prior_df * prior + df * variances) / (prior_df + df), variances)
     found = list(samples)
     for i, variance, own in zip(varying, drawn.tolist(), df.tolist(), strict=True):
-        found[i] = replace(samples[i], seed_part=variance / samples[i].seeds, seed_df=own + prior_df)
+        found[i] = replace(samples[i], seed_part=variance / samples[i].seeds, seed_df=own + prior_df * COUNTED)
     return found
 
 
