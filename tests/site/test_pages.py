@@ -7,10 +7,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from site_store import FINGERPRINT, INFO, OneDataset, fill, result, results
 
 from cmrbench.core.errors import CmrbenchError, UnknownNameError
 from cmrbench.report.site import SiteOptions, build_site, page
-from site_store import FINGERPRINT, INFO, OneDataset, fill, result, results
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,10 +65,7 @@ class BoardView:
     @property
     def columns(self) -> str:
         """Task, directions and bits of every column, as JSON for scripts."""
-        return json.dumps(
-            [[c.heads[0] if c.heads else "", list(c.directions), c.bits] for c in self.board.columns],
-            ensure_ascii=False,
-        )
+        return json.dumps([[c.heads[0] if c.heads else "", list(c.directions), c.bits] for c in self.board.columns])
 
     def page(self, row: Row) -> str:
         """Address of the page of one of the row's runs, or empty."""
@@ -114,7 +112,8 @@ def ends(cell: Cell) -> str:
 
 
 def best_rows(boards: Sequence[BoardView]) -> list[dict[str, Any]]:
-    """The highest row of every category and headline table, by the mean over directions at the longest code.
+    """The highest row of every category and headline table, by the mean over directions at one code length: the longest
+    of those with the most numbers.
 
     Returns
     -------
@@ -125,8 +124,8 @@ def best_rows(boards: Sequence[BoardView]) -> list[dict[str, Any]]:
     for view in boards:
         if not view.headline:
             continue
-        longest = max((c.bits or 0 for c in view.board.columns), default=0)
-        chosen = [i for i, c in enumerate(view.board.columns) if (c.bits or 0) == longest and c.directions]
+        bits = _fullest(view.board)
+        chosen = [i for i, c in enumerate(view.board.columns) if c.bits == bits and c.directions]
         single = [i for i in chosen if len(view.board.columns[i].directions) == 1] or chosen[-1:]
         best = []
         for group in view.board.groups:
@@ -141,5 +140,17 @@ def best_rows(boards: Sequence[BoardView]) -> list[dict[str, Any]]:
                 value, row = (min if view.smaller else max)(scored, key=lambda pair: pair[0])
                 best.append((group.title, row, f"{value:.3f}"))
         if best:
-            found.append({"view": view, "where": f"at {longest} bits" if longest else "", "best": best})
+            found.append({"view": view, "where": f"at {bits} bits" if bits else "", "best": best})
     return found
+
+
+def _fullest(board: Leaderboard) -> int | None:
+    """The code length with the most numbers, the longest of those; None in tables of real-valued methods."""
+    counts: Counter[int] = Counter()
+    for row in board.rows:
+        counts.update(
+            c.bits
+            for c, cell in zip(board.columns, row.cells, strict=True)
+            if c.bits is not None and cell.mean is not None
+        )
+    return max(counts, key=lambda bits: (counts[bits], bits), default=None)

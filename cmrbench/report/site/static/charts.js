@@ -56,6 +56,13 @@ function bestOfCategories(board, column, most = 8) {
   return [...best.values()].flatMap((listed) => listed.sort((a, b) => a[0] - b[0]).slice(0, each).map(([, title]) => title)).slice(0, most);
 }
 
+function fullestBits(board, task) {
+  const numbers = (column) => board.rows.filter((row) => numberOf(row.cells[board.columns.indexOf(column)]) !== null).length;
+  const sized = board.columns.filter((column) => column.task === task && column.bits);
+  const most = Math.max(0, ...sized.map(numbers));
+  return String(sized.filter((column) => numbers(column) === most).at(-1)?.bits ?? "");
+}
+
 function setUpCharts() {
   const form = find("#chart-form");
   if (!boards.length) return;
@@ -78,7 +85,7 @@ function setUpCharts() {
     choose(form.ct, view.get("ct") || tasks[0]);
     const bits = [...new Set(one.columns.map((column) => column.bits))].filter(Boolean);
     fillSelect(form.cs, bits.length ? bits.map((n) => [String(n), `${n} bits`]) : [["", "—"]]);
-    choose(form.cs, view.get("cs") || String(bits.at(-1) ?? ""));
+    choose(form.cs, view.get("cs") || fullestBits(one, form.ct.value));
     form.cs.disabled = !bits.length;
     picker.fill(one.rows, bestOfCategories(one, columnOf(one, form.ct.value, form.cs.value)));
   };
