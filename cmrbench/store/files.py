@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 
 class StoreWarning(UserWarning):
@@ -35,6 +38,62 @@ def read_run(path: Path, columns: Sequence[str] | None) -> pa.Table:
             raise ValueError("its columns are not those of a cmrbench result")
         held = None if columns is None else [name for name in columns if name in found.names]
         return completed(file.read(held, use_threads=False), columns)
+
+
+@dataclass(frozen=True)
+class Values:
+    """Where the values of the column ``per_query`` lie in a file.
+
+    Attributes
+    ----------
+    at : list of int or None
+        First byte of each row's values, as little-endian float64; None: not in one piece.
+    lengths : list of int or None
+        How many values a row has; None: it has no list of them.
+    """
+
+    at: list[int | None]
+    lengths: list[int | None]
+
+
+def values_in(path: Path, columns: Sequence[str]) -> tuple[pa.Table, Values]:
+    """As `read_run`, and where the values of queries lie: proved by comparing the bytes with what a reader finds."""
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    from cmrbench.store.schema import completed, is_known
+
+    with open(path, "rb") as handle, pq.ParquetFile(handle) as file:
+        found = file.schema_arrow
+        if not is_known(found):
+            raise ValueError("its columns are not those of a cmrbench result")
+        held = [*(name for name in columns if name in found.names), "per_query"]
+        table = file.read(held, use_threads=False)
+        listed = table.column("per_query").combine_chunks()
+        told = listed.value_lengths()
+        lengths = told.fill_null(0).to_numpy().astype(np.int64)
+        values = np.asarray(listed.flatten().to_numpy(zero_copy_only=False), dtype="<f8").tobytes()
+        end = _end_of_values(file)
+        if end is not None and sys.byteorder == "little" and not listed.flatten().null_count:
+            handle.seek(max(0, end - len(values)))
+            if handle.read(len(values)) == values:
+                at = end - len(values) + 8 * (np.cumsum(lengths) - lengths)
+                return completed(table, columns), Values(at.tolist(), told.to_pylist())
+    return completed(table, columns), Values([None] * len(lengths), told.to_pylist())
+
+
+def _end_of_values(file: pq.ParquetFile) -> int | None:
+    """The byte after the column ``per_query``, which ends in its values where it is one page without compression."""
+    metadata = file.metadata
+    if metadata.num_row_groups != 1:
+        return None
+    group = metadata.row_group(0)
+    for i in range(metadata.num_columns):
+        column = group.column(i)
+        if column.path_in_schema.startswith("per_query."):
+            first = column.data_page_offset
+            return int(first + column.total_compressed_size) if column.compression == "UNCOMPRESSED" else None
+    return None
 
 
 def write_run(table: pa.Table, path: Path) -> None:
@@ -73,5 +132,12 @@ def run_layout() -> dict[str, Any]:
     pq.write_table(SCHEMA.empty_table(), sink)
     schema = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
     leaves = [schema.column(i).path for i in range(len(schema))]
-    compression = {leaf: "zstd" if leaf.split(".")[0] in HEAVY else "none" for leaf in leaves}
-    return {"compression": compression, "use_dictionary": False, "write_statistics": False}
+    # Values of queries do not shrink, and can be read by their place in the file where they are one page as they are.
+    plain = [name for name in SCHEMA.names if name not in HEAVY or name == "per_query"]
+    return {
+        "compression": {leaf: "none" if leaf.split(".")[0] in plain else "zstd" for leaf in leaves},
+        "use_dictionary": False,
+        "write_statistics": False,
+        "data_page_size": 1 << 30,
+        "store_schema": False,
+    }

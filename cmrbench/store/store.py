@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from cmrbench.store.lock import RunLock
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.compute as pc
+
+    from cmrbench.store.index import Index
 
 __all__ = ["Store", "StoreWarning", "write_parquet"]
 
@@ -37,6 +40,12 @@ class Store:
         self.folder = Path(folder)
         self.runs = self.folder / "runs"
         self.locks = self.folder / ".locks"
+
+    @cached_property
+    def _index(self) -> Index:
+        from cmrbench.store.index import Index
+
+        return Index(self.runs)
 
     def prepare(self) -> None:
         """Make the folder and prove that it can be written to, before anything is computed.
@@ -126,9 +135,9 @@ class Store:
         for name in names:
             if name not in SCHEMA.names:
                 raise UnknownNameError("column", name, SCHEMA.names)
-        from cmrbench.store.index import read_table
+        from cmrbench.store.reading import read_table
 
-        return read_table(self.runs, names, run_keys, where)
+        return read_table(self._index, names, run_keys, where)
 
     def result(self, run_key: str) -> RunResult | None:
         """One run as it was written, or None."""
@@ -143,9 +152,9 @@ class Store:
 
     def files_of(self, run_keys: Iterable[str]) -> dict[str, list[str]]:
         """Names of the files that hold some runs: by their rows, whatever the files are called."""
-        from cmrbench.store.index import files_of
+        from cmrbench.store.reading import files_of
 
-        return files_of(self.runs, run_keys)
+        return files_of(self._index, run_keys)
 
     def lock(self, run_key: str) -> RunLock:
         """The lock that whoever carries out the run holds."""

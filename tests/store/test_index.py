@@ -16,9 +16,10 @@ from test_store import make_result, write_of_before
 
 from cmrbench.core.errors import UsageError
 from cmrbench.core.runs import FirstResults
-from cmrbench.store import index
+from cmrbench.store import index, reading, rows
 from cmrbench.store.files import read_run
-from cmrbench.store.index import LIGHT, NAME
+from cmrbench.store.index import NAME
+from cmrbench.store.rows import LIGHT
 from cmrbench.store.schema import HEAVY, SCHEMA
 from cmrbench.store.store import Store, StoreWarning
 
@@ -27,8 +28,8 @@ from cmrbench.store.store import Store, StoreWarning
 def few(monkeypatch):
     """Two files are many, and read one after another by two threads."""
     monkeypatch.setattr(index, "LEAST", 2)
-    monkeypatch.setattr(index, "_AT_A_TIME", 2)
-    monkeypatch.setattr(index, "_THREADS", 2)
+    monkeypatch.setattr(rows, "AT_A_TIME", 2)
+    monkeypatch.setattr(rows, "THREADS", 2)
 
 
 def several(key, value=0.5):
@@ -60,9 +61,14 @@ def straight(store, columns=None):
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Names of the run files that are opened."""
+    """Names of the run files that are read as Parquet."""
     names = []
-    monkeypatch.setattr(index, "read_run", lambda path, columns: names.append(path.name) or read_run(path, columns))
+
+    def spied(function):
+        return lambda path, columns: names.append(path.name) or function(path, columns)
+
+    for room, name in ((rows, "read_run"), (rows, "values_in"), (reading, "read_run")):
+        monkeypatch.setattr(room, name, spied(getattr(room, name)))
     return names
 
 
@@ -80,10 +86,11 @@ def test_every_column_is_light_or_heavy():
 
 def test_heavy_columns_come_from_the_files_of_the_rows_asked_for(store, opened):
     assert store.table().equals(straight(store))
-    opened.clear()
     where = (pc.field("metric") == "mAP@50") & (pc.field("value") < 0.35)
+    expected = straight(store).filter(where).select(["per_query", "value", "top"])
+    opened.clear()
     found = store.table(["per_query", "value", "top"], where=where)
-    assert found.equals(straight(store).filter(where).select(["per_query", "value", "top"]))
+    assert found.equals(expected)
     assert found.num_rows == 3
     assert sorted(opened) == ["k1.parquet", "k2.parquet", "k4.parquet"]
 
@@ -164,7 +171,8 @@ def test_an_index_that_is_damaged_or_of_another_kind_is_made_again(store, opened
     else:
         table = pq.read_table(path)
         told = table.schema.metadata[b"cmrbench_index"]
-        told = told.replace(b'"1 of ', b'"0 of ') if kind == "version" else told.replace(b", 3]", b", 2]")
+        told = told.replace(b'"version": "', b'"version": "0') if kind == "version" else told.replace(b" 3,", b" 2,")
+        assert told != table.schema.metadata[b"cmrbench_index"]
         pq.write_table(table.replace_schema_metadata({b"cmrbench_index": told}), path)
     opened.clear()
     assert store.table(["value"]).equals(straight(store, ["value"]))
@@ -206,10 +214,52 @@ def test_a_file_that_changes_while_it_is_read_is_read_as_a_whole(store, monkeypa
         return read_run(path, columns)
 
     changed = []
-    monkeypatch.setattr(index, "read_run", late)
-    found = store.table(["value", "per_query"])
+    monkeypatch.setattr(reading, "read_run", late)
+    found = store.table(["value", "per_query", "curves"])
     assert changed
-    assert found.equals(straight(store, ["value", "per_query"]))
+    assert found.equals(straight(store, ["value", "per_query", "curves"]))
+
+
+def test_values_of_queries_are_read_by_their_place(store, opened):
+    store.table(["value"])
+    opened.clear()
+    columns = ["per_query", "run_key"]
+    assert store.table(columns).equals(straight(store, columns))
+    some = (pc.field("metric") == "mAP@50") | (pc.field("metric") == "mAP@all")
+    assert store.table(columns, where=some).equals(straight(store).filter(some).select(columns))
+    assert store.table(columns, run_keys=["k2", "k5", "k4"]).num_rows == 9
+    assert opened == [], "no file was read as Parquet"
+
+
+@pytest.mark.parametrize("change", ["compressed", "replaced", "gone"])
+def test_values_that_are_not_where_they_were_are_read_by_name(store, monkeypatch, change):
+    if change == "compressed":
+        for path in store.files():
+            pq.write_table(pq.read_table(path), path, compression="zstd", use_dictionary=True)
+    store.table(["value"])
+    original = reading._heavy_columns
+
+    def late(*args):
+        if change == "replaced":
+            store.write(several("k1", value=0.9))
+        elif change == "gone":
+            (store.runs / "k1.parquet").unlink()
+        return original(*args)
+
+    monkeypatch.setattr(reading, "_heavy_columns", late)
+    assert store.table(["per_query"]).equals(straight(store, ["per_query"]))
+
+
+def test_a_run_in_a_file_of_another_name_is_found_by_its_key(store):
+    (store.runs / "k1.parquet").rename(store.runs / "merged.parquet")
+    (store.runs / "other.parquet").write_bytes((store.runs / "k2.parquet").read_bytes())
+    for columns in (["value"], ["value", "per_query"]):
+        assert store.table(columns, run_keys=["k1"]).equals(read_run(store.runs / "merged.parquet", columns))
+    assert store.files_of(["k1", "k2", "none"]) == {
+        "k1": ["merged.parquet"],
+        "k2": ["k2.parquet", "other.parquet"],
+        "none": [],
+    }
 
 
 def test_files_of_before_have_nulls_in_the_index(store):
@@ -222,7 +272,7 @@ def test_files_of_before_have_nulls_in_the_index(store):
 
 READER = """
 import sys
-from cmrbench.store import index
+from cmrbench.store import index, reading, rows
 from cmrbench.store.store import Store
 index.LEAST = 2
 store = Store(sys.argv[1])
