@@ -174,15 +174,13 @@ class _Record:
     values: Floats
 
 
-def same_queries(samples: Mapping[int, Sample]) -> dict[int, Sample]:
-    """The samples that have as many queries as most, without the queries for which one of them has no value."""
+def same_queries(samples: Mapping[int, Sample], like: int) -> dict[int, Sample]:
+    """The samples with as many queries as one of them, without the queries for which one of these has no value."""
     import numpy as np
 
-    lengths = [len(sample.means) for sample in samples.values()]
-    if not lengths:
+    if like not in samples:
         return {}
-    usual = max(set(lengths), key=lambda n: (lengths.count(n), n))
-    kept = {i: sample for i, sample in samples.items() if len(sample.means) == usual}
+    kept = {i: sample for i, sample in samples.items() if len(sample.means) == len(samples[like].means)}
     defined = np.isfinite(np.stack([sample.means for sample in kept.values()])).all(axis=0)
     if defined.all():
         return kept

@@ -21,7 +21,7 @@ AT_ONCE = 500
 RULE = "bold"
 """Name of the fact that says by which rule a table's ranks are given."""
 
-BY_DIGITS = "the best by its printed digits, as the results hold no values of single queries for this metric"
+BY_DIGITS = "the best by its printed digits, as the results hold no values of single queries to compare"
 
 At = tuple[int, int]
 """Index of a row in its table, and of a column."""
@@ -133,7 +133,7 @@ class _Table:
         p: list[float] = []
         for cells in scopes:
             best = self._best(cells)
-            known = same_queries({i: self.samples[i, j] for i, j in cells if (i, j) in self.samples})
+            known = same_queries({i: self.samples[i, j] for i, j in cells if (i, j) in self.samples}, best[0])
             if best[0] not in known or len(known[best[0]].means) < 2:
                 found.by_digits += len(cells) - 1
                 continue
