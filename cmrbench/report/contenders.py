@@ -88,7 +88,7 @@ def chosen(texts: Sequence[str], known: Iterable[Contender]) -> list[Contender]:
 
 def _one(text: str, known: Sequence[Contender]) -> Contender:
     for each in known:
-        if str(each).lower() == text.strip().lower():
+        if str(each).lower() == plain(text).lower():
             return each
     parts = _NAME.fullmatch(text.strip())
     if parts is None:
