@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from cmrbench.core.errors import CmrbenchError
 from cmrbench.report.build import HEADLINE, leaderboards
 from cmrbench.report.model import LEGEND, Leaderboard
+from cmrbench.report.ranking import tested
 from cmrbench.report.site import collect, page
 from cmrbench.report.site.boards import BoardView, best_rows, identity, views
 from cmrbench.report.site.charts import Key, by_run, chart_data
+from cmrbench.report.site.critical import drawings
 from cmrbench.report.site.gallery import Gallery, fill
 from cmrbench.report.site.items import Resolver
 from cmrbench.report.site.runs import pages as run_pages
@@ -106,7 +108,7 @@ def build_site(store: Store, options: SiteOptions) -> Site:
         raise CmrbenchError(
             f"{store.folder} holds no results yet: make some with `cmrbench run --results {store.folder}`"
         )
-    boards = leaderboards(table, options.datasets or None, all_metrics=True, spans=True)
+    boards = tested(leaderboards(table, options.datasets or None, all_metrics=True, spans=True), store)
     runs = [run for run in collect.runs_of(table) if not options.datasets or run["dataset"] in set(options.datasets)]
     chosen = _with_pages(runs, boards, options.most_run_pages)
     keys = {run["run_key"] for run in chosen}
@@ -127,6 +129,7 @@ def build_site(store: Store, options: SiteOptions) -> Site:
         "summary": summary(runs, keys),
         "tables": tables,
         "best": best_rows(kept),
+        "critical": drawings([view.board for view in kept if view.headline]),
         "legend": LEGEND,
         "marks": _marks(),
         "citation": options.citation,

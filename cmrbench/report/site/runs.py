@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from cmrbench.store.store import Store
 
 RowDict = dict[str, Any]
+
+_plain = lru_cache(maxsize=10_000)(plain)
+"""Of names that all records of all runs repeat."""
 
 COLUMNS = (
     *("run_key", "spec_key", "method", "params", "preset", "resolved", "dataset", "dataset_fingerprint"),
@@ -144,18 +148,18 @@ def _costs(run: RowDict) -> list[tuple[str, str]]:
 
 def _record(row: RowDict) -> dict[str, Any]:
     return {
-        "direction": plain((row["direction"] or "").replace("->", " → ")),
-        "protocol": plain(row["protocol"] or ""),
-        "protocol_fingerprint": plain(row["protocol_fingerprint"] or "")[:8],
-        "gallery_codes": plain(row["gallery_codes"] or ""),
-        "retrieval": plain(row["retrieval"] or ""),
-        "metric": plain(row["metric"]),
+        "direction": _plain((row["direction"] or "").replace("->", " → ")),
+        "protocol": _plain(row["protocol"] or ""),
+        "protocol_fingerprint": _plain(row["protocol_fingerprint"] or "")[:8],
+        "gallery_codes": _plain(row["gallery_codes"] or ""),
+        "retrieval": _plain(row["retrieval"] or ""),
+        "metric": _plain(row["metric"]),
         "value": texts.number(row["value"]),
         "stderr": texts.number(row["stderr"]),
         "chance": texts.number(row["chance"]),
         "n_query": row["n_query"],
         "n_gallery": row["n_gallery"],
-        "flags": plain(", ".join(row["flags"] or [])),
+        "flags": _plain(", ".join(row["flags"] or [])),
     }
 
 
