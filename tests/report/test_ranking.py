@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from report_tables import IT, TI, record, row, run, table
 
@@ -35,11 +36,18 @@ class Runs:
         self.all = table(*runs)
         self.asked: list[list[str]] = []
 
-    def table(self, columns: Sequence[str] | None = None, run_keys: Iterable[str] | None = None) -> pa.Table:
+    def table(
+        self,
+        columns: Sequence[str] | None = None,
+        run_keys: Iterable[str] | None = None,
+        where: pc.Expression | None = None,
+    ) -> pa.Table:
         found = self.all
         if run_keys is not None:
             self.asked.append(list(run_keys))
-            found = found.filter(pa.compute.is_in(found.column("run_key"), pa.array(self.asked[-1])))
+            found = found.filter(pc.field("run_key").isin(self.asked[-1]))
+        if where is not None:
+            found = found.filter(where)
         return found.select(list(columns)) if columns else found
 
 
@@ -126,7 +134,7 @@ def test_seeds_count_where_both_methods_have_them() -> None:
     board = ranked(store)
     assert ranks(board) == {"LCM": "best", "DRCL": "best"}
     assert "over queries and seeds" in rule(board)
-    first = Runs(store.all.filter(pa.compute.equal(store.all.column("seed"), 0)))
+    first = Runs(store.all.filter(pc.equal(store.all.column("seed"), 0)))
     assert ranks(ranked(first)) == {"LCM": "best", "DRCL": "second"}
     assert "over queries)" in rule(ranked(first))
 
