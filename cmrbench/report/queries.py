@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     from cmrbench.report.model import TableKey
     from cmrbench.statistics.sample import Sample
@@ -26,8 +27,13 @@ COLUMNS = ("run_key", "created", "query_modality", "seed", *WHICH, "info", "per_
 class RunTables(Protocol):
     """What reads runs: a `cmrbench.store.store.Store`."""
 
-    def table(self, columns: Sequence[str] | None = None, run_keys: Iterable[str] | None = None) -> pa.Table:
-        """The rows of some runs."""
+    def table(
+        self,
+        columns: Sequence[str] | None = None,
+        run_keys: Iterable[str] | None = None,
+        where: pc.Expression | None = None,
+    ) -> pa.Table:
+        """The rows of some runs for which an expression holds."""
 
 
 @dataclass(frozen=True)
@@ -105,16 +111,16 @@ class Queries:
 
         self._records: dict[tuple[Any, ...], _Record] = {}
         self._deterministic: set[str] = set()
-        table = store.table(COLUMNS, sorted(set(run_keys)))
-        kept = pc.greater(pc.list_value_length(table.column("per_query")), 0)
+        where = pc.is_valid(pc.field("metric"))
         if metrics is not None:
-            wanted = pa.array(sorted(set(metrics)), pa.string())
-            kept = pc.and_(kept, pc.is_in(table.column("metric"), value_set=wanted))
-        for batch in table.filter(kept).to_batches():
+            where = pc.field("metric").isin(pa.array(sorted(set(metrics)), pa.string()))
+        table = store.table(COLUMNS, sorted(set(run_keys)), where)
+        for batch in table.filter(pc.greater(pc.list_value_length(table.column("per_query")), 0)).to_batches():
             self._take(batch)
 
     def _take(self, batch: pa.RecordBatch) -> None:
         import numpy as np
+        import pyarrow.compute as pc
 
         listed = batch.column("per_query")
         offsets = listed.offsets.to_numpy().tolist()
@@ -122,9 +128,8 @@ class Queries:
         light = [batch.column(name).to_pylist() for name in COLUMNS[:-2]]
         for i, (run_key, created, modality, seed, *where) in enumerate(zip(*light, strict=True)):
             self._records[(run_key, *where)] = _Record(seed, created, modality, flat[offsets[i] : offsets[i + 1]])
-        for run_key, info in zip(light[0], batch.column("info").to_pylist(), strict=True):
-            if dict(info or ()).get("deterministic") == "yes":
-                self._deterministic.add(run_key)
+        declared = pc.equal(pc.map_lookup(batch.column("info"), "deterministic", "first"), "yes")
+        self._deterministic.update(batch.column("run_key").filter(declared).to_pylist())
 
     def get(self, run_keys: Sequence[str], place: Place) -> Values | None:
         """The values behind a number: of the seeds that have every direction; None if there are none.
