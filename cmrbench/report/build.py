@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cmrbench.core.errors import UnknownNameError
 from cmrbench.core.names import with_features
 from cmrbench.report import selection
 from cmrbench.report.current import NEEDED, rows_of, standing
@@ -84,17 +83,6 @@ def completed(row: RowDict) -> RowDict:
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else value
-
-
-def of_datasets(rows: list[RowDict], datasets: Sequence[str] | None) -> list[RowDict]:
-    """The rows of some datasets, or all; an error for one that the rows do not hold."""
-    if not datasets:
-        return rows
-    known = {row["dataset"] for row in rows}
-    for name in datasets:
-        if name not in known:
-            raise UnknownNameError("dataset", name, known, "(looked in the results)")
-    return [row for row in rows if row["dataset"] in set(datasets)]
 
 
 def _tables(rows: list[RowDict], metric: str | None, all_metrics: bool) -> dict[TableKey, list[RowDict]]:

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.names import with_features
-from cmrbench.report.build import COLUMNS, completed, of_datasets
+from cmrbench.report.build import COLUMNS, completed
 from cmrbench.report.current import current_rows
 from cmrbench.report.model import Column, Group, Leaderboard, TableKey
 from cmrbench.report.rows import Notes, build_groups
+from cmrbench.report.selection import of_datasets
 from cmrbench.report.wording import plain, span
 
 if TYPE_CHECKING:
@@ -48,8 +49,10 @@ def codes_tables(table: pa.Table, datasets: Sequence[str] | None = None) -> list
     """
     import pyarrow.compute as pc
 
-    hashing = table.filter(pc.is_valid(table.column("bits")))
-    rows = of_datasets([completed(row) | {"flags": ()} for row in current_rows(hashing, CODES_COLUMNS)], datasets)
+    # Unfinished runs are kept: they hide what the same question was answered before.
+    told = pc.or_(pc.is_valid(table.column("codes")), pc.is_null(table.column("metric")))
+    hashing = of_datasets(table, datasets).filter(pc.and_(pc.is_valid(table.column("bits")), told))
+    rows = [completed(row) | {"flags": ()} for row in current_rows(hashing, CODES_COLUMNS)]
     places: dict[tuple[str, str, str, int], list[RowDict]] = defaultdict(list)
     for row in rows:
         if row["codes"] is not None:

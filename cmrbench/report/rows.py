@@ -241,8 +241,15 @@ def cell_of(entry: Entry, column: Column, notes: Notes) -> Cell:
         told = "; ".join(f"seed {seed} {text}" for seed, text in sorted(missing.items()))
         note = notes.number(f"{len(means)} of {len(means) + len(missing)} seeds; {told}")
     listed = list(means.values())
-    spread = statistics.stdev(listed) if len(listed) > 1 else None
-    return Cell(statistics.fmean(listed), spread, len(listed), note=note, span=_span(entry, column, list(means)))
+    return Cell(*_spread(listed), len(listed), note=note, span=_span(entry, column, list(means)))
+
+
+def _spread(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and sample standard deviation; `statistics.stdev` counts in fractions, which takes twenty times as long."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return mean, None
+    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def _span(entry: Entry, column: Column, seeds: Sequence[int]) -> Span | None:

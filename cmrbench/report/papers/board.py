@@ -82,7 +82,8 @@ def paper_tables(table: pa.Table, name: str, wish: Wish | None = None) -> list[L
     wish = wish or Wish()
     spec = read_table(name)
     _check(table, wish)
-    places = _wanted(places_of(result_rows(table, spec, PAPER_COLUMNS), spec), spec, wish)
+    columns = PAPER_COLUMNS if spec.seconds else COLUMNS
+    places = _wanted(places_of(result_rows(table, spec, columns), spec), spec, wish)
     everywhere = [place for place in places if fits(place, spec)]
     left_out = sorted({place.key.dataset for place in places if not fits(place, spec)})
     parts = parts_of(everywhere) or ([[]] if wish.published else [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 
 from cmrbench.method import CATEGORIES
 from cmrbench.published import LayoutRow, published_as, registered_as, setting_words
@@ -152,13 +153,14 @@ class Lines:
         return place, year(declared(entry, "venue")), identity.method, self._oddity(identity)
 
     def _chance(self, slots: Sequence[Slot], notes: Notes) -> Row:
-        cells = []
-        for slot in slots:
-            if slot.spot.place is None:
-                cells.append(_dash(notes, _NO_DATA))
+        cells: list[Cell] = []
+        for (spot, metric), same in groupby(slots, key=lambda slot: (slot.spot, slot.metric)):
+            columns = [slot.column for slot in same]
+            if spot.place is None:
+                cells += [_dash(notes, _NO_DATA) for _ in columns]
                 continue
-            (cell,) = chance_row(slot.spot.place.rows[slot.metric], [slot.column], notes).cells
-            cells.append(cell if cell.mean is not None else _dash(notes, _NOT_MEASURED))
+            found = chance_row(spot.place.rows[metric], columns, notes).cells
+            cells += [cell if cell.mean is not None else _dash(notes, _NOT_MEASURED) for cell in found]
         return Row("Chance", cells=self._with_digits(cells), ranked=False)
 
     def _line(self, identity: Identity, slots: Sequence[Slot], notes: Notes, printed: LayoutRow | None = None) -> Line:

@@ -120,15 +120,18 @@ def _belongs(row: RowDict, spec: PaperTable, printed: set[str]) -> bool:
 
 def places_of(rows: Iterable[RowDict], spec: PaperTable) -> list[Place]:
     """The places in the order of the results; unfinished runs are in every place of their data."""
-    places: dict[TableKey, Place] = {}
+    places: dict[tuple[str, ...], Place] = {}
     unfinished: dict[tuple[str, str, str], list[RowDict]] = defaultdict(list)
     for row in _seconds(rows) if spec.seconds else rows:
+        data = row["dataset"], row["dataset_fingerprint"], row["feature_set"]
         if row["metric"] is None:
-            unfinished[row["dataset"], row["dataset_fingerprint"], row["feature_set"]].append(row)
+            unfinished[data].append(row)
             continue
-        key = _key(row, spec)
-        place = places.setdefault(key, Place(key))
-        place.rows[row["metric"]].append(row)
+        measure = () if spec.seconds else (row["protocol"], row["protocol_fingerprint"], row["gallery_codes"])
+        where = (*data, *measure)
+        if where not in places:
+            places[where] = Place(TableKey(*data, spec.output, *measure))
+        places[where].rows[row["metric"]].append(row)
     listed = list(places.values())
     counts: dict[tuple[Any, ...], int] = defaultdict(int)
     for place in listed:
@@ -143,18 +146,6 @@ def places_of(rows: Iterable[RowDict], spec: PaperTable) -> list[Place]:
         for home in homes:
             home.unfinished += failed
     return listed
-
-
-def _key(row: RowDict, spec: PaperTable) -> TableKey:
-    key = TableKey(row["dataset"], row["dataset_fingerprint"], row["feature_set"], spec.output)
-    if spec.seconds:
-        return key
-    measure = TableKey(
-        protocol=row["protocol"],
-        protocol_fingerprint=row["protocol_fingerprint"],
-        gallery_codes=row["gallery_codes"],
-    )
-    return key.within(measure)
 
 
 def _seconds(rows: Iterable[RowDict]) -> Iterable[RowDict]:
