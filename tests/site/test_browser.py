@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from site_store import OneDataset, fill, result
-from test_pages import HOSTILE, hostile_store
+from test_site_pages import HOSTILE, hostile_store
 
 from cmrbench.report.site import SiteOptions, build_site, publish
 

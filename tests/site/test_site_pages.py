@@ -290,3 +290,23 @@ def test_an_empty_store_is_one_sentence(tmp_path):
 
 def test_the_fingerprint_of_the_store_is_that_of_the_gallery(store):
     assert set(store.table(["dataset_fingerprint"]).column(0).to_pylist()) == {FINGERPRINT}
+
+
+def test_diagrams_of_average_ranks_need_two_datasets(store, index, tmp_path):
+    listed = list(results())
+    other = [replace(one, spec=replace(one.spec, dataset="wiki", dataset_fingerprint="e" * 64)) for one in listed]
+    both = fill(tmp_path, [*listed, *(replace(one, run_key=one.spec.spec_key) for one in other)])
+    text = build_site(both, SiteOptions()).index
+    assert "<svg" not in index
+    titles = re.findall(r'<details class="critical"[^>]*><summary>([^<]*)', text)
+    assert sorted(titles) == ["hashing, 16 bits, mAP@all", "hashing, 32 bits, mAP@all", "real-valued, mAP@all"]
+    drawn = Reader(text).text
+    assert "4 methods over 2 datasets (emoji, wiki)" in drawn
+    places = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', text)]
+    assert all(210 <= x <= 640 for x in places)
+
+
+def test_the_highest_numbers_are_of_the_length_that_most_have(index):
+    text = Reader(index).text
+    assert "at 32 bits" in text  # one failed run alone has 64
+    assert "Supervised hashing BATCH 0.543" in text
