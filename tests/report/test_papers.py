@@ -454,7 +454,7 @@ def test_times_have_no_difference_and_name_the_machine():
     board = one(run("batch", {IT: 0.5}, info=info, spec={"bits": 128, "dataset": "nuswide"}), "IX")
     assert {column.kind for column in board.columns} == {PUBLISHED, OURS}
     (train,) = [c for (m, d, x, _, _), _, c in numbers(board, OURS) if (m, d, x) == ("batch", {"train"}, "nuswide")]
-    assert train.number == "1.5"
+    assert train.number == "1.50"
     assert {
         c.number for (m, d, x, _, _), _, c in numbers(board, PUBLISHED) if (m, x, d) == ("cirh", "mirflickr", {"train"})
     } == {"107.597"}
