@@ -223,7 +223,8 @@ def _print(report: GateReport, last: str, gone: bool = False) -> None:
             out.print(Text(f"... and {len(found[kind]) - most} more lines {COUNTED[kind]} (--json lists all)"))
     if not gone and any(line.numbers[-1] for line in shown):
         out.print(Text(rule_of(report)), soft_wrap=True)
-    out.print(Text(last), soft_wrap=True)
+    style = "" if gone else "bold green" if report.passed else "bold red"
+    out.print(Text(last, style=style), soft_wrap=True)
 
 
 def _table(shown: Sequence[Line], causes: Mapping[str, int], gone: bool) -> Any:

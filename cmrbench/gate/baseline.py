@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import UsageError
 from cmrbench.gate.rows import DESCRIPTION, KEY, Queries, Row, Selection, finite, key_of, sortable, standing_rows
+from cmrbench.report.current import rows_of
 from cmrbench.report.wording import outcome
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Baseline:
     @cached_property
     def rows(self) -> list[Row]:
         """The rows as dictionaries, without values of single queries."""
-        return [dict(row) for row in self.table.select(list(_COLUMNS)).to_pylist()]
+        return rows_of(self.table.select(list(_COLUMNS)))
 
     @property
     def holds_queries(self) -> bool:

@@ -35,7 +35,9 @@ def check_engine(expected: Sequence[Row], rows: Sequence[Row], baseline: Baselin
             "the results do not say which version of the engine measured them, as the baseline does "
             f"({_version(baseline.engine)}): {_ANEW}"
         )
-    which = f"the baseline was measured by {_version(baseline.engine)} of the engine, the results by {_version(found)}"
+    writer = plain(f" (written by cmrbench {baseline.version})") if baseline.version else ""
+    which = f"the baseline{writer} was measured by {_version(baseline.engine)} of the engine"
+    which += f", the results by {_version(found)}"
     if found != ENGINE:
         raise BaselineError(f"{which}, while {_version(ENGINE)} is installed: {_ANEW}")
     raise BaselineError(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import UnknownNameError
@@ -25,6 +26,8 @@ GATED = "mAP"
 KEY = ("spec_key", "direction", "protocol_fingerprint", "gallery_codes", "retrieval", "metric")
 """What was asked: two values are compared if they agree in all of it. The run key is no part of it: the method's
 source and the versions of libraries are just what may have changed."""
+
+_key = itemgetter(*KEY)
 
 DESCRIPTION = ("dataset", "feature_set", "method", "preset", "params", "dim", "bits", "seed", "protocol")
 
@@ -107,7 +110,7 @@ def is_rank(metric: str) -> bool:
 
 def key_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """What the row answers."""
-    return tuple(row[name] for name in KEY)
+    return _key(row)  # type: ignore[no-any-return]
 
 
 def asked_of(row: Mapping[str, Any]) -> Row:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from cmrbench.gate.rows import is_rank, key_of
@@ -36,12 +37,19 @@ def tolerances(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[Any, ...], float
     The spread is the sample standard deviation (divisor n - 1) of single seeds' values, since single seeds' values are
     judged. A row without other seeds has the floor.
     """
+    setting = itemgetter(*SETTING)
     seeds: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        seeds[tuple(row[name] for name in SETTING)].append(row)
+        seeds[setting(row)].append(row)
     found = {}
     for group in seeds.values():
-        spread = statistics.stdev(row["value"] for row in group) if len(group) > 1 else 0.0
+        spread = _deviation([row["value"] for row in group])
         for row in group:
             found[key_of(row)] = max(floor_of(row["metric"]), SPREADS * spread)
     return found
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """Sample standard deviation (divisor n - 1); 0 for one value."""
+    mean = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / max(len(values) - 1, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -279,3 +280,16 @@ def test_an_update_in_ci_tells_what_changed(app: typer.Typer, tmp_path: Path) ->
     call(app, worse(folder), "--update", "--summary", str(page))
     assert page.read_text().startswith("### cmrbench baseline 2 rows")
     assert "**Dropped** (1)" in page.read_text()
+
+
+def test_the_documented_lines_of_python_run(
+    app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "gate.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    folder = store(tmp_path / "results", run("cca"), run("kcca"))
+    call(app, folder, "--update", "--baseline", str(tmp_path / "baseline.parquet"))
+    store(folder, run("kcca", status="failed", cause="broken", key="b", created=LATER))
+    monkeypatch.chdir(tmp_path)
+    exec(block, {})
+    assert "False {'drop': 0, 'missing': 2" in capsys.readouterr().out
