@@ -110,6 +110,8 @@ def draw(page):
 def test_nothing_is_asked_for_and_nothing_goes_wrong(open_page, address):
     opened = open_page(address)
     draw(opened.page)
+    opened.page.locator("#chart-methods [data-pick=all]").dispatch_event("click")
+    until(opened.page, "document.querySelectorAll('#chart-ties .hoverlayer').length === 1")
     opened.page.locator("#gallery").scroll_into_view_if_needed()
     opened.page.wait_for_selector(".tile.hit")
     assert opened.requests == [address]
@@ -254,7 +256,7 @@ def test_the_gallery_shows_queries_and_marks_hits_by_sign(open_page, address):
     assert first.locator("img").count() == 10
     assert first.locator("img").first.evaluate("image => image.complete && image.naturalWidth > 0")
     page.locator("[data-step='1']").click()
-    assert "text of query 5" in page.locator(".query").inner_text()
+    assert "text of query 5" in page.locator(".query .words").inner_text()
     page.select_option("#gallery-form [name=gd]", label="image → text")
     page.locator(".tile .words").first.wait_for()
     assert "gallery" in page.locator("#shelf .found .words").first.inner_text()

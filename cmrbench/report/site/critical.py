@@ -91,9 +91,9 @@ def _drawn(diagram: Diagram) -> Drawing:
         first, last = lines[clique[0]], lines[clique[-1]]
         lane = next((i for i, end in enumerate(lanes) if end < first), len(lanes))
         lanes[lane : lane + 1] = [last]
-        bars.append(Bar(LEFT + WIDTH + 24 + LANE * lane, first, last))
+        bars.append(Bar(LEFT + WIDTH + 52 + LANE * lane, first, last))
     step = max(1, round((count - 1) / 8))
     ticks = [(LEFT + (rank - 1) * scale, rank) for rank in range(1, count + 1, step)]
-    width = LEFT + WIDTH + 40 + LANE * len(lanes)
+    width = LEFT + WIDTH + 64 + LANE * len(lanes)
     reach = min(diagram.critical_difference * scale, float(WIDTH))
     return Drawing(diagram, tuple(marks), tuple(bars), tuple(ticks), reach, width, TOP + LINE * count)

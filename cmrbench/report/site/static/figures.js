@@ -41,8 +41,8 @@ function timeFigure({ board, task, bits, chosen }) {
       hovertext: own.map(({ row, value }) => `<b>${escaped(row.title)}</b><br>${escaped(board.metric)} ${printed(value)}<br>fit ${row.fit} s`),
       hoverinfo: "text",
       marker: {
-        symbol: style.symbol, color: style.color, size: own.map(({ row }) => (names.has(row.index) ? 12 : 8)),
-        opacity: own.map(({ row }) => (names.has(row.index) ? 1 : 0.55)), line: { width: 1, color: theme.color("--page") },
+        symbol: style.symbol, color: style.color, size: own.map(({ row }) => (names.has(row.index) ? 13 : 7)),
+        opacity: 0.9, line: { width: 1, color: theme.color("--page") },
       },
     };
   });
@@ -75,6 +75,7 @@ function bitsFigure({ board, task, chosen }) {
       };
     }),
     layout: layoutOf({
+      height: heightFor(lines.length),
       xaxis: { title: "bits", type: "log", tickvals: columns.map((c) => c.bits), ticktext: columns.map((c) => String(c.bits)) },
       yaxis: { title: board.metric },
     }),
@@ -100,7 +101,7 @@ function curveFigure({ board, task, bits, chosen, data }, part, x, axis, sentenc
         hovertext: values.map((v, k) => `<b>${escaped(row.title)}</b><br>${axis.short} ${places[k]}: ${printed(v)}`), hoverinfo: "text",
       };
     }),
-    layout: layoutOf({ xaxis: { title: axis.title, ...axis.more(places) }, yaxis: { title: axis.y, rangemode: "tozero" } }),
+    layout: layoutOf({ height: heightFor(lines.length), xaxis: { title: axis.title, ...axis.more(places) }, yaxis: { title: axis.y, rangemode: "tozero" } }),
     sentence: `${task}${bits ? `, ${bits} bits` : ""}: ${sentence}`,
     empty: lines.length ? "" : !data ? "No curves are stored for this table; the same cmrbench run adds them." : "The chosen methods have no curves here.",
     table: lines.length && { head: [axis.title, ...lines.map(({ row }) => row.title)], rows: places.map((p, k) => [String(p), ...lines.map(({ values }) => printed(values[k]))]) },

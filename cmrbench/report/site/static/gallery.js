@@ -41,7 +41,7 @@ function setUpGallery() {
     const query = direction().queries[Number(form.gq.value)] ?? direction().queries[0];
     const item = data.items[query.i];
     const parts = [make("div", { className: "query" }, make("h3", { textContent: "Query" }), make("ul", { className: "tiles-row" }, tile(item, null)),
-      make("p", { textContent: item.p ? "" : item.t }))];
+      make("p", { textContent: item.p || item.t.length < 70 ? "" : item.t }))];
     for (const [index, [title, category]] of Object.entries(place().rows)) {
       const found = query.r[index];
       if (!found || !picker.chosen.has(title)) continue;

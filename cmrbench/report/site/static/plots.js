@@ -25,6 +25,12 @@ const styleOf = (position) => {
   };
 };
 
+// Room for the legend below a chart, so that many methods do not squeeze it.
+function heightFor(entries) {
+  const narrow = matchMedia("(max-width: 640px)").matches;
+  return (narrow ? 340 : 380) + 19 * Math.ceil(entries / (narrow ? 1 : 4));
+}
+
 function layoutOf(changes) {
   const text = theme.color("--text");
   const axis = {
@@ -38,7 +44,6 @@ function layoutOf(changes) {
     margin: { l: 52, r: 16, t: 12, b: 48 }, height: narrow ? 380 : 400, dragmode: false, hovermode: "closest",
     hoverlabel: { bgcolor: theme.color("--panel"), bordercolor: theme.color("--line-strong"), font: { color: text }, align: "left" },
     legend: { orientation: "h", yanchor: "top", y: -0.22, x: 0, font: { size: 11 } },
-    transition: { duration: 0 },
   };
   const { xaxis = {}, yaxis = {}, ...rest } = changes;
   const merged = (own) => ({ ...axis, ...own, title: { ...axis.title, text: escaped(own.title ?? "") } });
