@@ -12,7 +12,7 @@ from itertools import groupby
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from cmrbench.report.comparing import Comparison, Duel, Query, Standing
+from cmrbench.report.comparing import Comparison, Duel, Query, Splits, Standing
 from cmrbench.report.critical import Diagram
 from cmrbench.report.markdown import escape
 from cmrbench.report.wording import plain
@@ -116,6 +116,8 @@ def sections(comparison: Comparison, labels: Labels) -> Iterator[Section]:
             yield from _standings(title, list(standings))
         for diagram in comparison.diagrams:
             yield _diagram(diagram)
+    if comparison.splits:
+        yield _splits(comparison.splits)
     told = [_TESTS.format(n=len(comparison.duels))]
     if comparison.standings:
         told.append("Groups go by the p over seeds where it is known, else by the p over queries.")
@@ -164,6 +166,17 @@ def _duels(title: str, duels: Sequence[Duel], labels: Labels) -> Iterator[Sectio
                 for d, q in changed
             ),
         )
+
+
+def _splits(splits: Sequence[Splits]) -> Section:
+    return Section(
+        "Where the variance comes from, over splits of one dataset",
+        ("", "", "splits", "mean", "standard error", "splits", "seeds", "queries", "residual"),
+        tuple(
+            (s.what, str(s.contender), ", ".join(s.names), f"{s.mean:.3f}", *_parts(s.variance, over_splits=True))
+            for s in splits
+        ),
+    )
 
 
 def _standings(title: str, standings: Sequence[Standing]) -> Iterator[Section]:
@@ -239,13 +252,14 @@ def _share(share: float) -> str:
     return "—" if math.isnan(share) else f"{100 * share:.0f}"
 
 
-def _parts(split: VarianceSplit) -> tuple[str, ...]:
+def _parts(split: VarianceSplit, over_splits: bool = False) -> tuple[str, ...]:
     def part(value: float) -> str:
         if math.isnan(value):
             return "unknown"
         return f"{100 * value / split.total:.0f} %" if split.total > 0 else "—"
 
-    return f"{math.sqrt(split.total):.4f}", part(split.seeds), part(split.queries), part(split.residual)
+    first = (part(split.splits),) if over_splits else ()
+    return f"{math.sqrt(split.total):.4f}", *first, part(split.seeds), part(split.queries), part(split.residual)
 
 
 def _counts(numbers: Iterator[int]) -> str:
@@ -307,6 +321,16 @@ def _plain(comparison: Comparison, labels: Labels) -> dict[str, Any]:
             for s in comparison.standings
         ],
         "critical_differences": [vars(diagram) for diagram in comparison.diagrams],
+        "splits": [
+            {
+                "datasets": list(s.names),
+                "what": s.what,
+                "method": str(s.contender),
+                "mean": s.mean,
+                "variance": vars(s.variance),
+            }
+            for s in comparison.splits
+        ],
         "notes": list(comparison.notes),
     }
 

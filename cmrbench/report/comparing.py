@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from cmrbench.core.errors import CmrbenchError, UnknownNameError
+from cmrbench.core.errors import CmrbenchError, UnknownNameError, UsageError
+from cmrbench.core.names import DatasetName
 from cmrbench.report.build import leaderboards
 from cmrbench.report.contenders import Contender, Settings, chosen, contender
 from cmrbench.report.critical import Diagram, critical_differences
@@ -16,12 +17,13 @@ from cmrbench.report.model import Column, Leaderboard, Row, TableKey
 from cmrbench.report.queries import Place, Queries, RunTables, Values
 from cmrbench.report.spans import smaller_is_better
 from cmrbench.statistics.paired import PairedTest
+from cmrbench.statistics.sample import Sample
 from cmrbench.statistics.variance import VarianceSplit
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Comparison", "Diagram", "Duel", "Query", "Scope", "Standing", "compare", "critical_differences"]
+__all__ = ["Comparison", "Diagram", "Duel", "Query", "Scope", "Splits", "Standing", "compare", "critical_differences"]
 
 ALPHA = 0.05
 CHANGED = 5
@@ -97,6 +99,7 @@ class Duel:
         Adjusted by Holm over all comparisons that were made at once.
     splits : tuple of VarianceSplit
         Where the variance of each mean comes from.
+    samples : tuple of Sample
     changed : tuple of Query
         Those that differ most, in both directions.
     """
@@ -110,6 +113,7 @@ class Duel:
     seeds: tuple[int, int]
     test: PairedTest
     splits: tuple[VarianceSplit, VarianceSplit]
+    samples: tuple[Sample, Sample] = field(repr=False, compare=False)
     changed: tuple[Query, ...] = ()
     p_queries: float | None = None
     p_seeds: float | None = None
@@ -148,6 +152,29 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Splits:
+    """Where the variance of a method's mean over several splits of one dataset comes from.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The datasets as results hold them, such as ``"wiki"`` and ``"wiki:drcl"``.
+    what : str
+        Protocols aside, what they share: metric and column.
+    contender : Contender
+    mean : float
+        Over splits, seeds and queries.
+    variance : VarianceSplit
+    """
+
+    names: tuple[str, ...]
+    what: str
+    contender: Contender
+    mean: float
+    variance: VarianceSplit
+
+
+@dataclass(frozen=True)
 class Comparison:
     """All that can be said of some methods.
 
@@ -160,6 +187,8 @@ class Comparison:
         For three methods or more.
     diagrams : tuple of Diagram
         For three methods or more on two datasets or more.
+    splits : tuple of Splits
+        Where a dataset was cut in several ways.
     notes : tuple of str
         What could not be compared, and why.
     """
@@ -168,6 +197,7 @@ class Comparison:
     duels: tuple[Duel, ...]
     standings: tuple[Standing, ...] = ()
     diagrams: tuple[Diagram, ...] = ()
+    splits: tuple[Splits, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -214,6 +244,7 @@ def compare(table: pa.Table, store: RunTables, names: Sequence[str], scope: Scop
         diagrams=tuple(critical_differences([_only(b, n, who) for b, n in zip(boards, rows, strict=True)], True))
         if several
         else (),
+        splits=tuple(_over_splits(duels)),
         notes=missing.told(),
     )
 
@@ -338,6 +369,7 @@ def _duel(
         seeds=(len(a.seeds), len(b.seeds)),
         test=test,
         splits=(variance_split([samples[0]]), variance_split([samples[1]])),
+        samples=samples,
         changed=tuple(_changed(a, samples[0].means, samples[1].means, changed)),
     )
 
@@ -366,6 +398,28 @@ def _adjusted(duels: Sequence[Duel]) -> list[Duel]:
         )
         for d, q, s in zip(duels, queries, seeds, strict=True)
     ]
+
+
+def _over_splits(duels: Sequence[Duel]) -> Iterator[Splits]:
+    """The variance over splits of one dataset that share everything else but the protocols, which name splits."""
+    from statistics import fmean
+
+    from cmrbench.statistics.variance import variance_split
+
+    held: dict[tuple[Any, ...], dict[str, tuple[Sample, float]]] = {}
+    for duel in duels:
+        try:
+            name = DatasetName.parse(duel.key.dataset)
+        except UsageError:  # generated datasets carry parameters in their names, and have no splits
+            continue
+        shared = (name.dataset, name.transforms, duel.key.feature_set, duel.key.gallery_codes, duel.key.metric)
+        for i, who in enumerate((duel.first, duel.second)):
+            found = held.setdefault((*shared, duel.column.name, duel.key.output, who), {})
+            found.setdefault(duel.key.dataset, (duel.samples[i], duel.means[i]))
+    for (*_, metric, column, _output, who), by_split in held.items():
+        if len(by_split) > 1:
+            samples, means = zip(*by_split.values(), strict=True)
+            yield Splits(tuple(by_split), f"{metric}, {column}", who, fmean(means), variance_split(samples))
 
 
 def _standings(duels: Sequence[Duel]) -> Iterator[Standing]:

@@ -182,6 +182,21 @@ def test_diagrams_of_tables_leave_out_what_is_not_ranked() -> None:
     assert critical_differences(boards[:1]) == []
 
 
+def test_variance_over_splits_of_one_dataset() -> None:
+    runs = []
+    for i, name in enumerate(("wiki", "wiki:drcl", "wiki+noise=0.4", "synthetic[n=9]")):
+        runs += [on(name, "lcm", noisy(0.1 * i, i)), on(name, "cca", noisy(0.05 * i, i + 5))]
+    found = compared(Runs(*runs), "lcm", "cca").splits
+    assert [(s.names, str(s.contender)) for s in found] == [
+        (("wiki", "wiki:drcl"), "lcm"),
+        (("wiki", "wiki:drcl"), "cca"),
+    ]
+    means = [EASE.mean(), EASE.mean() + 0.1]
+    assert found[0].mean == pytest.approx(np.mean(means))
+    within = np.mean([np.var(noisy(0.1 * i, i), ddof=1) / QUERIES for i in range(2)]) / 2
+    assert found[0].variance.splits == pytest.approx(np.var(means, ddof=1) / 2 - within)
+
+
 # What cannot be compared
 
 

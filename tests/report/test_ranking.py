@@ -244,13 +244,14 @@ def test_directions_with_different_queries_stand_side_by_side() -> None:
 
 def test_the_newest_run_of_a_seed_counts() -> None:
     made = []
-    for day, shift in ((1, 0.0), (2, 0.2)):
-        values = noisy(shift, day)
-        listed = record(IT, float(values.mean()), per_query=tuple(values.tolist()))
-        made.append(run("lcm", [listed], created=f"2026-01-0{day}T00:00:00+00:00", key=str(day)))
-    store = Runs(*made, scored("cca", noisy(0.19, 5)))
-    board = ranked(store)
-    assert row(board, "LCM").cells[0].p_best is not None or row(board, "CCA").cells[0].p_best is not None
+    for day, shift in ((2, 0.2), (1, 0.0), (3, 0.1)):
+        listed = [record(IT, shift, per_query=(shift, shift))]
+        made.append(run("lcm", listed, created=f"2026-01-0{day}T00:00:00+00:00", key=str(day)))
+    keys = [run_key for one in made for run_key in one.column("run_key").to_pylist()]
+    place = Place("p" * 16, "function", "cosine", "mAP@all", None, (IT,))
+    found = Queries(Runs(*made), keys).get(keys, place)
+    assert found is not None
+    assert found.values.tolist() == [[0.1, 0.1]]
 
 
 def test_only_runs_that_are_ranked_are_read_a_few_hundred_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
