@@ -16,7 +16,7 @@ from cmrbench.cli.report import read_results
 from cmrbench.core.errors import CmrbenchError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from cmrbench.report.comparing import Query
+    from cmrbench.report.comparison import Query
     from cmrbench.report.model import TableKey
 
 _FORMATS = ("text", "md", "csv", "json")
