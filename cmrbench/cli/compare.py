@@ -28,7 +28,7 @@ def _complete(incomplete: str) -> Iterator[str]:
 
 def compare_command(
     methods: list[str] = typer.Argument(
-        metavar="METHOD METHOD...",
+        metavar="METHOD",
         help="Two or more, as results name them; where there are several settings, with preset, parameters and "
         "strategy: lcm(quick)+2sknn, seph[anchors=random].",
         autocompletion=_complete,

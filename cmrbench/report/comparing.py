@@ -215,19 +215,18 @@ def _changed(values: Values, first: Any, second: Any, most: int) -> Iterator[Que
 
 
 def _adjusted(duels: Sequence[Duel]) -> list[Duel]:
+    queries = [d.test.over_queries.p if d.test.over_queries else None for d in duels]
+    seeds = [d.test.over_seeds.p if d.test.over_seeds else None for d in duels]
+    either = [q if s is None else s for q, s in zip(queries, seeds, strict=True)]
+    adjusted = zip(*map(_holm, (queries, seeds, either)), strict=True)
+    return [replace(d, p_queries=q, p_seeds=s, p=e) for d, (q, s, e) in zip(duels, adjusted, strict=True)]
+
+
+def _holm(p: Sequence[float | None]) -> list[float | None]:
     from cmrbench.statistics.multiple import holm
 
-    nan = float("nan")
-    queries = holm([d.test.over_queries.p if d.test.over_queries else nan for d in duels])
-    seeds = holm([d.test.over_seeds.p if d.test.over_seeds else nan for d in duels])
-    return [
-        replace(
-            d,
-            p_queries=float(q) if d.test.over_queries else None,
-            p_seeds=float(s) if d.test.over_seeds else None,
-        )
-        for d, q, s in zip(duels, queries, seeds, strict=True)
-    ]
+    adjusted = holm([float("nan") if value is None else value for value in p]).tolist()
+    return [None if before is None else after for before, after in zip(p, adjusted, strict=True)]
 
 
 def _over_splits(duels: Sequence[Duel]) -> Iterator[Splits]:

@@ -84,6 +84,8 @@ class Duel:
     samples : tuple of Sample
     changed : tuple of Query
         Those that differ most, in both directions.
+    p : float or None
+        Over seeds where that is known, else over queries; adjusted like the others.
     """
 
     board: str
@@ -99,11 +101,7 @@ class Duel:
     changed: tuple[Query, ...] = ()
     p_queries: float | None = None
     p_seeds: float | None = None
-
-    @property
-    def p(self) -> float | None:
-        """Over queries and seeds where that is known, else over queries; adjusted."""
-        return self.p_queries if self.p_seeds is None else self.p_seeds
+    p: float | None = None
 
 
 @dataclass(frozen=True)

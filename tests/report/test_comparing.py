@@ -20,6 +20,7 @@ from cmrbench.core.errors import CmrbenchError, UnknownNameError, UsageError
 from cmrbench.report import leaderboards
 from cmrbench.report.comparing import Comparison, Scope, compare, critical_differences
 from cmrbench.report.contenders import Contender, chosen
+from cmrbench.statistics.multiple import holm
 from cmrbench.statistics.paired import paired_test
 from cmrbench.store.store import Store
 
@@ -158,6 +159,18 @@ def test_three_methods_get_letters_that_agree_with_the_pairwise_tests() -> None:
     assert len(found.duels) == 6
     for i, j in np.ndindex(4, 4):
         assert bool(set(standing.letters[i]) & set(standing.letters[j])) == (standing.p[i][j] > 0.05)
+
+
+def test_groups_go_by_one_correction_over_both_kinds_of_tests() -> None:
+    several = [
+        scored(m, noisy(x, 10 * i + s), s) for i, (m, x) in enumerate((("lcm", 0.01), ("cca", 0.0))) for s in range(3)
+    ]
+    store = Runs(*several, scored("kcca", noisy(0.005, 50)))
+    found = compared(store, "lcm", "cca", "kcca")
+    raw = [(d.test.over_seeds or d.test.over_queries).p for d in found.duels]  # type: ignore[union-attr]
+    assert [d.test.over_seeds is None for d in found.duels] == [False, True, True]
+    assert [d.p for d in found.duels] == pytest.approx(holm(raw))
+    assert [d.p_seeds for d in found.duels] == [raw[0], None, None]
 
 
 def test_average_ranks_take_one_block_for_a_dataset() -> None:
