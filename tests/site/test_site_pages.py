@@ -310,3 +310,30 @@ def test_the_highest_numbers_are_of_the_length_that_most_have(index):
     text = Reader(index).text
     assert "at 32 bits" in text  # one failed run alone has 64
     assert "Supervised hashing BATCH 0.543" in text
+
+
+def test_results_of_several_engines_are_doubted_on_the_page(tmp_path):
+    old = result("scm", 16)
+    new = result("batch", 16)
+    store = fill(tmp_path, [old, replace(new, environment=dict(new.environment) | {"engine": "2"})])
+    text = Reader(build_site(store, SiteOptions()).index).text
+    assert "What is wrong with these results" in text
+    assert "several versions of the evaluation engine" in text
+
+
+def test_sound_results_are_not_doubted(index):
+    assert "What is wrong with these results" not in index
+
+
+def test_the_gallery_reads_one_seed_at_the_longest_code(store, monkeypatch):
+    read = []
+    table = type(store).table
+
+    def counted(self, columns=None, run_keys=None, where=None):
+        if columns and "top" in columns:
+            read.append(len(set(run_keys)))
+        return table(self, columns, run_keys, where)
+
+    monkeypatch.setattr(type(store), "table", counted)
+    build_site(store, SiteOptions(resolver=OneDataset()))
+    assert read == [5, 2]  # five hashing methods, two others

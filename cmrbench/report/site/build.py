@@ -10,13 +10,15 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.errors import CmrbenchError
+from cmrbench.report import faults
 from cmrbench.report.build import HEADLINE, leaderboards
 from cmrbench.report.model import LEGEND, Leaderboard
 from cmrbench.report.ranking import tested
 from cmrbench.report.site import collect, page
 from cmrbench.report.site.boards import BoardView, best_rows, identity, views
-from cmrbench.report.site.charts import Key, by_run, chart_data
+from cmrbench.report.site.charts import chart_data
 from cmrbench.report.site.critical import drawings
+from cmrbench.report.site.details import Details
 from cmrbench.report.site.gallery import Gallery, fill
 from cmrbench.report.site.items import Resolver
 from cmrbench.report.site.runs import pages as run_pages
@@ -108,6 +110,7 @@ def build_site(store: Store, options: SiteOptions) -> Site:
         raise CmrbenchError(
             f"{store.folder} holds no results yet: make some with `cmrbench run --results {store.folder}`"
         )
+    table, doubts = _of_one_engine(table, store)
     boards = tested(leaderboards(table, options.datasets or None, all_metrics=True, spans=True), store)
     runs = [run for run in collect.runs_of(table) if not options.datasets or run["dataset"] in set(options.datasets)]
     chosen = _with_pages(runs, boards, options.most_run_pages)
@@ -119,14 +122,15 @@ def build_site(store: Store, options: SiteOptions) -> Site:
         work.notes.append(f"{len(chosen):,} of {len(runs):,} runs have a page of their own, those in the tables first")
     tables = work.tables(shown)
     kept = [view for view, _ in tables]
-    heavy = by_run(_details(store, kept))
-    charts = work.charts(kept, heavy)
-    pictures = work.gallery(kept, heavy)
+    details = Details(store, {run["run_key"]: run for run in runs})
+    charts = work.charts(kept, details)
+    pictures = work.gallery(kept, details)
     index = page.environment().get_template("index.html.j2")
     context = {
         "name": plain(options.name),
         "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "summary": summary(runs, keys),
+        "doubts": doubts,
         "tables": tables,
         "best": best_rows(kept),
         "critical": drawings([view.board for view in kept if view.headline]),
@@ -142,6 +146,12 @@ def build_site(store: Store, options: SiteOptions) -> Site:
         "library_packed": page.packed_library(),
     }
     return Site(_rendered(index, context, work), run_pages(store, chosen), tuple(work.notes))
+
+
+def _of_one_engine(table: pa.Table, store: Store) -> tuple[pa.Table, list[str]]:
+    """The rows that may share numbers, and what is wrong with the rest, as the page says it."""
+    kept, engines = faults.of_one_engine(table)
+    return kept, faults.told(faults.determinism_faults(table), engines, store.files_of)
 
 
 def _rendered(template: Any, context: dict[str, Any], work: _Page) -> str:
@@ -176,11 +186,6 @@ def _headlines(boards: Sequence[Leaderboard], table: pa.Table) -> Collection[tup
         ):
             best[identity(board)[:-1]] = board
     return {identity(board) for board in best.values()}
-
-
-def _details(store: Store, boards: Sequence[BoardView]) -> list[RowDict]:
-    keys = {key for view in boards if view.headline for row in view.board.rows for key in row.run_keys}
-    return collect.details(store, keys, collect.DETAILS) if keys else []
 
 
 def _missing(boards: Sequence[BoardView], charts: dict[str, Any]) -> list[str]:
@@ -232,29 +237,31 @@ class _Page:
             )
         return [(view, made[view.id]) for view in boards if view.id in made]
 
-    def charts(self, boards: Sequence[BoardView], heavy: dict[Key, list[RowDict]]) -> dict[str, Any]:
+    def charts(self, boards: Sequence[BoardView], details: Details) -> dict[str, Any]:
         """Curves and class values by table, as many as there is room for."""
         budget = int(self.room * 0.6)
         made: dict[str, Any] = {}
         left_out = 0
-        for view in boards:
-            data = chart_data(view, heavy) if view.headline else None
-            if data is None:
-                continue
-            length = len(page.packed_json(data))
-            if length > budget:
-                left_out += 1
-                continue
-            budget -= length
-            self.used += length
-            made[view.id] = data
+        for together in details.together(boards):
+            found = details.curves(together)
+            for view in together:
+                data = chart_data(view, found)
+                if data is None:
+                    continue
+                length = len(page.packed_json(data))
+                if length > budget:
+                    left_out += 1
+                    continue
+                budget -= length
+                self.used += length
+                made[view.id] = data
         if left_out:
             self.notes.append(f"the curves of {left_out} tables are left out, the page has no room for them")
         return made
 
-    def gallery(self, boards: Sequence[BoardView], heavy: dict[Key, list[RowDict]]) -> Gallery:
+    def gallery(self, boards: Sequence[BoardView], details: Details) -> Gallery:
         """Queries and their first results."""
         gallery = Gallery(room=max(0, self.room - 300_000), queries=self.options.queries)
-        fill(gallery, boards, heavy, self.options.resolver)
+        fill(gallery, boards, details, self.options.resolver)
         self.used += gallery.used
         return gallery

@@ -8,30 +8,13 @@ from typing import Any
 
 from cmrbench.core.runs import CUTOFFS
 from cmrbench.report.site.boards import BoardView
+from cmrbench.report.site.details import Found, records_of
 from cmrbench.report.wording import plain
 
 RowDict = dict[str, Any]
 
-Key = tuple[str, str, str, str]
-"""Run key, protocol fingerprint, rule for gallery codes, retrieval."""
 
-
-def by_run(rows: Sequence[RowDict]) -> dict[Key, list[RowDict]]:
-    """Records with details by what finds them from a leaderboard's row."""
-    found: dict[Key, list[RowDict]] = defaultdict(list)
-    for row in rows:
-        found[row["run_key"], row["protocol_fingerprint"], row["gallery_codes"], plain(row["retrieval"])].append(row)
-    return found
-
-
-def records_of(view: BoardView, index: int, found: dict[Key, list[RowDict]]) -> list[RowDict]:
-    """The records with details behind one row of a leaderboard, oldest key first."""
-    key, row = view.board.key, list(view.board.rows)[index]
-    keys = ((run, key.protocol_fingerprint, key.gallery_codes, row.retrieval) for run in row.run_keys)
-    return [record for which in keys for record in found.get(which, [])]
-
-
-def chart_data(view: BoardView, found: dict[Key, list[RowDict]]) -> dict[str, Any] | None:
+def chart_data(view: BoardView, found: Found) -> dict[str, Any] | None:
     """Curves and class values of one leaderboard, or None where its records have none.
 
     Returns

@@ -1,8 +1,7 @@
-"""What the page reads of a store: the rows of the tables, one row a run, and the heavy columns of first metrics."""
+"""What the page reads of a store: the rows of the tables, and one row a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cmrbench.report.build import COLUMNS
@@ -22,10 +21,6 @@ RUN_COLUMNS = (
     *("dim", "seed", "info", "status", "cause", "created", "fit_s", "peak_rss", "environment"),
 )
 """Those that all rows of a run share."""
-
-_RECORD = ("run_key", "direction", "protocol", "protocol_fingerprint", "gallery_codes", "retrieval", "metric")
-DETAILS = ("curves", "per_class", "top")
-"""Columns that hold more than a number, with the first metric of each protocol."""
 
 
 def light(store: Store) -> pa.Table:
@@ -52,27 +47,3 @@ def runs_of(table: pa.Table) -> list[RowDict]:
         row["info"] = dict(row["info"] or [])
         row["environment"] = dict(row["environment"] or [])
     return sorted(rows, key=lambda row: (row["created"] or "", row["run_key"] or ""), reverse=True)
-
-
-def details(store: Store, run_keys: Iterable[str], columns: Sequence[str]) -> list[RowDict]:
-    """Records with the heavy columns that hold something, of some runs.
-
-    Parameters
-    ----------
-    store : Store
-    run_keys : iterable of str
-    columns : sequence of str
-        Out of `DETAILS`.
-    """
-    import pyarrow.compute as pc
-
-    wanted = [*_RECORD, "bits", "seed", *columns]
-    table = store.table(wanted, run_keys)
-    if not table.num_rows:
-        return []
-    kept = None
-    for column in columns:
-        valid = pc.is_valid(table.column(column))
-        kept = valid if kept is None else pc.or_(kept, valid)
-    rows: list[RowDict] = table.filter(kept).to_pylist() if kept is not None else []
-    return rows

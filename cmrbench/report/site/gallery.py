@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cmrbench.report.site.boards import BoardView
-from cmrbench.report.site.charts import Key, RowDict, records_of
+from cmrbench.report.site.details import Details, records_of
 from cmrbench.report.site.items import Collection, Place, Resolver, ShownItem
 from cmrbench.report.wording import plain
 
@@ -56,18 +56,13 @@ class Gallery:
         return {"places": self.places, "items": self.items}
 
 
-def fill(
-    gallery: Gallery, boards: Sequence[BoardView], found: dict[Key, list[RowDict]], resolver: Resolver | None
-) -> None:
+def fill(gallery: Gallery, boards: Sequence[BoardView], details: Details, resolver: Resolver | None) -> None:
     """Add what can be shown of every headline leaderboard; what cannot leaves a note."""
     for view in boards:
-        if not view.headline or resolver is None:
+        if not view.headline or not view.board.key.protocol or resolver is None:
             continue
         key = view.board.key
         place = Place(key.dataset, key.dataset_fingerprint, key.feature_set, key.protocol, key.protocol_fingerprint)
-        lists = _lists(view, found)
-        if not lists.directions or not key.protocol:
-            continue
         opened = resolver.open(place)
         if isinstance(opened, str):
             note = f"{view.place}: {plain(opened)}"
@@ -77,7 +72,9 @@ def fill(
         if gallery.used >= gallery.room:
             gallery.notes.append(f"{plain(view.board.title)}: left out, the page has no room for more pictures")
             continue
-        _add(gallery, view, place, lists, opened)
+        lists = _lists(view, details)
+        if lists.directions:
+            _add(gallery, view, place, lists, opened)
 
 
 @dataclass
@@ -88,20 +85,15 @@ class _Lists:
     directions: dict[str, dict[int, dict[int, tuple[list[int], list[bool]]]]]
 
 
-def _lists(view: BoardView, found: dict[Key, list[RowDict]]) -> _Lists:
-    records = {i: records_of(view, i, found) for i, row in enumerate(view.board.rows) if row.run_keys}
-    lengths = [r["bits"] for listed in records.values() for r in listed if r["bits"] is not None and r["top"]]
-    longest = max(lengths, default=None)
+def _lists(view: BoardView, details: Details) -> _Lists:
+    bits, found = details.first_results(view)
     directions: dict[str, dict[int, dict[int, tuple[list[int], list[bool]]]]] = {}
-    for index, listed in records.items():
-        seeds = [r["seed"] for r in listed if r["bits"] == longest and r["top"]]
-        for record in listed:
-            if record["bits"] != longest or not record["top"] or record["seed"] != min(seeds):
-                continue
+    for index in range(len(list(view.board.rows))):
+        for record in records_of(view, index, found):
             queries = directions.setdefault(record["direction"], {})
             for one in record["top"]:
                 queries.setdefault(one["query"], {})[index] = (one["results"], one["hits"])
-    return _Lists(longest, directions)
+    return _Lists(bits, directions)
 
 
 def _add(gallery: Gallery, view: BoardView, place: Place, lists: _Lists, collection: Collection) -> None:
