@@ -12,7 +12,7 @@ from cmrbench.report.wording import plain, setting
 COUNTED = {
     "drop": "dropped",
     "missing": "missing",
-    "doubtful": "dropped, but not significantly",
+    "doubtful": "dropped without significance",
     "lower": "lower within the tolerance",
     "rise": "risen",
     "same": "unchanged",
