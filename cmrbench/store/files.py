@@ -28,16 +28,28 @@ def read_run(path: Path, columns: Sequence[str] | None) -> pa.Table:
     OSError, pyarrow.ArrowException, ValueError
         If the file cannot be read, or is not of a run.
     """
+    from cmrbench.store.schema import completed
+
+    return completed(read_held(path, columns), columns)
+
+
+def read_held(path: Path, columns: Sequence[str] | None) -> pa.Table:
+    """As `read_run`, without the columns that the file lacks, and with the columns in the order of the file."""
     import pyarrow.parquet as pq
 
-    from cmrbench.store.schema import completed, is_known
-
     with pq.ParquetFile(path) as file:
-        found = file.schema_arrow
-        if not is_known(found):
-            raise ValueError("its columns are not those of a cmrbench result")
-        held = None if columns is None else [name for name in columns if name in found.names]
-        return completed(file.read(held, use_threads=False), columns)
+        held = _held(file)
+        return file.read(held if columns is None else [name for name in held if name in columns], use_threads=False)
+
+
+def _held(file: pq.ParquetFile) -> list[str]:
+    """The columns of a run's file."""
+    from cmrbench.store.schema import is_known
+
+    found = file.schema_arrow
+    if not is_known(found):
+        raise ValueError("its columns are not those of a cmrbench result")
+    return list(found.names)
 
 
 @dataclass(frozen=True)
@@ -57,18 +69,13 @@ class Values:
 
 
 def values_in(path: Path, columns: Sequence[str]) -> tuple[pa.Table, Values]:
-    """As `read_run`, and where the values of queries lie: proved by comparing the bytes with what a reader finds."""
+    """As `read_held`, and where the values of queries lie: proved by comparing the bytes with what a reader finds."""
     import numpy as np
     import pyarrow.parquet as pq
 
-    from cmrbench.store.schema import completed, is_known
-
     with open(path, "rb") as handle, pq.ParquetFile(handle) as file:
-        found = file.schema_arrow
-        if not is_known(found):
-            raise ValueError("its columns are not those of a cmrbench result")
-        held = [*(name for name in columns if name in found.names), "per_query"]
-        table = file.read(held, use_threads=False)
+        wanted = {*columns, "per_query"}
+        table = file.read([name for name in _held(file) if name in wanted], use_threads=False)
         listed = table.column("per_query").combine_chunks()
         told = listed.value_lengths()
         lengths = told.fill_null(0).to_numpy().astype(np.int64)
@@ -78,8 +85,8 @@ def values_in(path: Path, columns: Sequence[str]) -> tuple[pa.Table, Values]:
             handle.seek(max(0, end - len(values)))
             if handle.read(len(values)) == values:
                 at = end - len(values) + 8 * (np.cumsum(lengths) - lengths)
-                return completed(table, columns), Values(at.tolist(), told.to_pylist())
-    return completed(table, columns), Values([None] * len(lengths), told.to_pylist())
+                return table, Values(at.tolist(), told.to_pylist())
+    return table, Values([None] * len(lengths), told.to_pylist())
 
 
 def _end_of_values(file: pq.ParquetFile) -> int | None:

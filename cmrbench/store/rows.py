@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from cmrbench.store.files import StoreWarning, Values, read_run, values_in
+from cmrbench.store.files import StoreWarning, Values, read_held, values_in
 from cmrbench.store.schema import HEAVY, SCHEMA, completed
 
 LEAST = 64
@@ -137,21 +138,27 @@ def read_files(runs: Path, stamps: Mapping[str, Stamp], columns: Sequence[str]) 
     own = [name for name in columns if name in SCHEMA.names]
     ranges = [name for name in columns if name not in SCHEMA.names]
 
-    def read(names: Sequence[str]) -> tuple[pa.Table, list[str], list[int], dict[str, str]]:
+    def read(names: Sequence[str]) -> tuple[pa.Table | None, list[str], list[int], dict[str, str]]:
         tables: dict[str, pa.Table] = {}
+        values: list[Values] = []
         reasons = {}
         for name in names:
             try:
                 if ranges:
-                    table, values = values_in(runs / name, own)
-                    tables[name] = _with_ranges(table, values)
+                    tables[name], lie = values_in(runs / name, own)
+                    values.append(lie)
                 else:
-                    tables[name] = read_run(runs / name, own)
+                    tables[name] = read_held(runs / name, own)
             except FileNotFoundError:
                 continue
             except (OSError, pa.ArrowException, ValueError) as error:
                 reasons[name] = (str(error).splitlines() or [type(error).__name__])[0]
-        return one_table(tables.values()), list(tables), [t.num_rows for t in tables.values()], reasons
+        # Completed together, which costs as much as one of them; files of one version have the same columns.
+        alike = groupby(tables.values(), lambda table: tuple(table.column_names))
+        table = one_table(completed(one_table(some), own) for _, some in alike)
+        if ranges and table is not None:
+            table = _with_ranges(table, values)
+        return table, list(tables), [t.num_rows for t in tables.values()], reasons
 
     parts = in_threads(read, list(stamps))
     for name, reason in (item for *_, reasons in parts for item in reasons.items()):
@@ -164,10 +171,11 @@ def read_files(runs: Path, stamps: Mapping[str, Stamp], columns: Sequence[str]) 
     return Rows(table.select(list(columns)), {name: stamps[name] for name in names}, counts)
 
 
-def _with_ranges(table: pa.Table, values: Values) -> pa.Table:
+def _with_ranges(table: pa.Table, values: Sequence[Values]) -> pa.Table:
     at, length = RANGE["per_query"]
-    table = table.append_column(pa.field(at, pa.int64()), pa.array(values.at, pa.int64()))
-    return table.append_column(pa.field(length, pa.int32()), pa.array(values.lengths, pa.int32()))
+    first, counted = [i for lie in values for i in lie.at], [n for lie in values for n in lie.lengths]
+    table = table.append_column(pa.field(at, pa.int64()), pa.array(first, pa.int64()))
+    return table.append_column(pa.field(length, pa.int32()), pa.array(counted, pa.int32()))
 
 
 def in_threads(read: Callable[[Sequence[Any]], T], items: Sequence[Any]) -> list[T]:

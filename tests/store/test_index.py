@@ -67,7 +67,7 @@ def opened(monkeypatch):
     def spied(function):
         return lambda path, columns: names.append(path.name) or function(path, columns)
 
-    for room, name in ((rows, "read_run"), (rows, "values_in"), (reading, "read_run")):
+    for room, name in ((rows, "read_held"), (rows, "values_in"), (reading, "read_run")):
         monkeypatch.setattr(room, name, spied(getattr(room, name)))
     return names
 
