@@ -69,8 +69,14 @@ def moderated(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def _trigamma_inverse(value: float) -> float:
-    """The x at which trigamma(x) is `value` > 0."""
-    from scipy.optimize import brentq
+    """The x at which trigamma(x) is `value` > 0: Newton's steps on 1 / trigamma, which is convex (Smyth, appendix)."""
     from scipy.special import polygamma
 
-    return float(np.exp(brentq(lambda log_x: float(np.log(polygamma(1, np.exp(log_x)))) - np.log(value), -30, 30)))
+    x = 0.5 + 1 / value
+    for _ in range(50):
+        height = float(polygamma(1, x))
+        step = height * (1 - height / value) / float(polygamma(2, x))
+        x += step
+        if -step / x < 1e-10:
+            break
+    return x

@@ -59,14 +59,16 @@ class Sample:
         if seeds == 1:
             unknown = 0.0 if deterministic else float("nan")
             return cls(means, 1, unknown, unknown, 0.0)
-        kept = found[:, np.isfinite(means)]
+        defined = np.isfinite(means)
+        kept = found if defined.all() else found[:, defined]
         queries = kept.shape[1]
         if queries < 2:
             return cls(means, seeds, float("nan"), float("nan"), 0.0)
         of_seeds = kept.mean(axis=1)
         seed_part = float(of_seeds.var(ddof=1)) / seeds
-        left = kept - of_seeds[:, None] - kept.mean(axis=0) + kept.mean()
-        residual = float((left**2).sum()) / ((seeds - 1) * (queries - 1))
+        left = kept - of_seeds[:, None]
+        left -= means[defined] - of_seeds.mean()
+        residual = float(np.vdot(left, left)) / ((seeds - 1) * (queries - 1))
         return cls(means, seeds, seed_part, residual / (seeds * queries), seeds - 1.0)
 
     @property
