@@ -336,4 +336,4 @@ def test_the_gallery_reads_one_seed_at_the_longest_code(store, monkeypatch):
 
     monkeypatch.setattr(type(store), "table", counted)
     build_site(store, SiteOptions(resolver=OneDataset()))
-    assert read == [5, 2]  # five hashing methods, two others
+    assert sorted(read) == [2, 5]  # two real-valued methods, five of hashing

@@ -19,7 +19,7 @@ function readBoard(section, table) {
   };
   for (const body of board.bodies) {
     for (const line of [...body.rows].slice(1)) {
-      const title = find("a", line.cells[0])?.textContent ?? line.cells[0].firstChild?.textContent ?? "";
+      const title = find("a", line.cells[0])?.textContent ?? line.cells[0].firstChild?.textContent.trim() ?? "";
       board.rows.push({
         line, body, title, category: body.dataset.group, supervision: line.dataset.sup ?? "", reads: line.dataset.reads === "1",
         index: board.rows.length,
