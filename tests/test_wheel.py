@@ -49,6 +49,7 @@ def test_the_wheel_holds_data_and_methods_and_no_tests(wheel):
     assert "cmrbench/run/suites.yaml" in names
     assert "cmrbench/report/papers/tables.yaml" in names
     assert {f"cmrbench/published/data/{n}" for n in ("published_results.csv", "words.yaml")} <= set(names)
+    assert {f"cmrbench/report/site/{n}" for n in ("templates/index.html.j2", "static/site.css")} <= set(names)
     assert "cmrbench_methods/supervised_real/drcl.py" in names
     assert "cmrbench/data/embedded/emoji/NOTICE-noto-color-emoji.txt" in names
     assert "cmrbench/data/embedded/openclipart/pairs.parquet" in names
