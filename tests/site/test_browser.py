@@ -345,8 +345,9 @@ def test_a_run_page_opens_from_the_table(open_page, address):
 
 
 def test_the_printed_page_has_tables_and_no_controls(open_page, address):
-    page = open_page(address).page
+    page = open_page(address, color_scheme="dark").page
     page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not page.locator("header.top").is_visible()
     assert not page.locator("#filters").is_visible()
     assert board(page).is_visible()
