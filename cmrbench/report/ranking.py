@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cmrbench.report.model import OURS, Cell, Leaderboard, Row, TableKey
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from cmrbench.statistics.sample import Sample
 
 ALPHA = 0.05
-AT_ONCE = 500
+AT_ONCE = 2000
 """Runs that are read at a time."""
 
 RULE = "bold"
@@ -61,7 +62,7 @@ def tested(boards: Sequence[Leaderboard], store: RunTables) -> list[Leaderboard]
 
 
 def _batches(rows: Sequence[tuple[str, ...]]) -> Iterator[list[tuple[str, ...]]]:
-    """Rows with a few hundred runs at a time: values of queries take more room than anything that is kept of them."""
+    """Rows with some thousand runs at a time: values of queries take more room than anything that is kept of them."""
     held: list[tuple[str, ...]] = []
     for row in rows:
         held.append(row)
@@ -83,6 +84,7 @@ class _Table:
         self.groups = [group for group in self.board.groups for _ in group.rows]
         self.rows: list[Row] = list(self.board.rows)
 
+    @cached_property
     def scopes(self) -> dict[Scope, list[At]]:
         """Ranked cells with a number, by what is ranked together."""
         found: dict[Scope, list[At]] = defaultdict(list)
@@ -95,7 +97,7 @@ class _Table:
         return found
 
     def places(self) -> Iterator[tuple[At, Place]]:
-        for (key, directions, j), cells in self.scopes().items():
+        for (key, directions, j), cells in self.scopes.items():
             # A column with one ranked number needs no test.
             if len(cells) > 1:
                 for i, _ in cells:
@@ -114,7 +116,7 @@ class _Table:
 
     def ranked(self) -> Leaderboard:
         """The leaderboard with its ranks by test, and a fact that says so."""
-        scopes = [cells for cells in self.scopes().values() if len(cells) > 1]
+        scopes = [cells for cells in self.scopes.values() if len(cells) > 1]
         if not scopes:
             return self.board
         comparisons = self._compared(scopes)
@@ -151,7 +153,7 @@ class _Table:
         from cmrbench.statistics.moderation import moderated
 
         alike: dict[TableKey, list[At]] = defaultdict(list)
-        for (key, _, _), cells in self.scopes().items():
+        for (key, _, _), cells in self.scopes.items():
             alike[key] += [at for at in cells if at in self.samples]
         for cells in alike.values():
             self.samples |= zip(cells, moderated([self.samples[at] for at in cells]), strict=True)
