@@ -1,10 +1,17 @@
 """The server of a site: files of one folder, for this machine only."""
 
 import http.client
+import os
+import signal
+import subprocess
+import sys
 import threading
 
 import pytest
+from typer.testing import CliRunner
 
+from cmrbench.cli import app
+from cmrbench.core.errors import UsageError
 from cmrbench.report.site.server import make_server
 
 
@@ -75,3 +82,35 @@ def test_localhost_with_the_port_is_this_machine(served):
 
 def test_posting_is_not_answered(served):
     assert get(served, "/", method="POST")[0].status == 501
+
+
+def test_the_command_says_its_address_and_ends_cleanly(tmp_path):
+    (tmp_path / "index.html").write_text("<p>index")
+    command = [sys.executable, "-m", "cmrbench", "serve", str(tmp_path), "--port", "0"]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, preexec_fn=_interruptible
+    ) as process:
+        line = process.stdout.readline()
+        port = int(line.split("http://127.0.0.1:")[1].split("/")[0])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("GET", "/")
+        assert connection.getresponse().read() == b"<p>index"
+        connection.close()
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=30)[0]
+    assert process.returncode == 0
+    assert rest == "ended\n"
+
+
+def _interruptible():
+    """A shell's background jobs ignore Ctrl-C, and so would their children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_a_port_that_is_taken_is_one_sentence(served, tmp_path):
+    (tmp_path / "index.html").write_text("")
+    done = CliRunner().invoke(app, ["serve", str(tmp_path), "--port", str(served.server_address[1])])
+    assert isinstance(done.exception, UsageError)
+    assert "cannot be used" in str(done.exception)
+    assert "--port 0" in str(done.exception)

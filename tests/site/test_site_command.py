@@ -31,7 +31,8 @@ def test_html_writes_a_site_and_says_where(results, tmp_path):
     assert len(list((tmp_path / "site" / "runs").iterdir())) == 25
 
 
-def test_open_makes_a_folder_of_its_own_and_opens_it(results, monkeypatch):
+def test_open_makes_a_folder_of_its_own_and_opens_it(results, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     opened = []
     monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
     done = call("--results", results, "--open")
