@@ -150,12 +150,15 @@ class _Table:
 
     def _moderate(self) -> None:
         """Draw the variances of seeds towards each other, among numbers that were measured alike."""
-        from cmrbench.statistics.moderation import moderated
+        from cmrbench.statistics.moderation import FEWEST, moderated
 
         alike: dict[TableKey, list[At]] = defaultdict(list)
         for (key, _, _), cells in self.scopes.items():
             alike[key] += [at for at in cells if at in self.samples]
         for cells in alike.values():
+            # Columns of one method are no methods of their own.
+            if len({i for i, j in cells if self.samples[i, j].seeds > 1}) < FEWEST:
+                continue
             self.samples |= zip(cells, moderated([self.samples[at] for at in cells]), strict=True)
 
     def _best(self, cells: Sequence[At]) -> At:

@@ -20,8 +20,10 @@ from cmrbench.core.hashing import digest
 from cmrbench.report import leaderboards, ranking, render
 from cmrbench.report.model import Leaderboard
 from cmrbench.report.queries import Place, Queries
+from cmrbench.statistics.moderation import moderated
 from cmrbench.statistics.multiple import holm
-from cmrbench.statistics.paired import paired_test
+from cmrbench.statistics.paired import p_values, paired_test
+from cmrbench.statistics.sample import Sample
 from cmrbench.store.store import Store
 
 QUERIES = 120
@@ -137,6 +139,24 @@ def test_seeds_count_where_both_methods_have_them() -> None:
     first = Runs(store.all.filter(pc.equal(store.all.column("seed"), 0)))
     assert ranks(ranked(first)) == {"LCM": "best", "DRCL": "second"}
     assert "over queries)" in rule(ranked(first))
+
+
+@pytest.mark.parametrize("methods", [4, 5])
+def test_variances_of_seeds_are_shared_by_five_methods_or_more(methods: int) -> None:
+    """Two columns of four methods are eight numbers, and no eight methods."""
+    runs, samples = [], []
+    for i, name in enumerate(("lcm", "drcl", "dscmr", "clip4cmr", "kcca")[:methods]):
+        values = [noisy(-0.02 * i + 0.004 * (i + 1) * moved, 10 * i + s) for s, moved in enumerate((-1.0, 0.3, 0.7))]
+        runs += [
+            run(name, [record(d, float(v.mean()), per_query=tuple(v.tolist())) for d in (IT, TI)], seed=s)
+            for s, v in enumerate(values)
+        ]
+        samples.append(Sample.of(np.stack(values)))
+    board = ranked(Runs(*runs))
+    used = moderated(samples * 3)[:methods] if methods == 5 else samples
+    expected = holm(p_values([(other, used[0]) for other in used[1:]] * 3)[0])
+    found = [row(board, title).cells[0].p_best for title in ("DRCL", "dscmr", "clip4cmr", "KCCA")[: methods - 1]]
+    assert found == pytest.approx(expected[: methods - 1].tolist())
 
 
 def test_one_seed_of_a_deterministic_method_is_as_good_as_several() -> None:
