@@ -90,7 +90,8 @@ def wrong(command: str) -> str:
     if left:
         return f"too many arguments: {left}"
     known = {*load_methods().names(), *OWN}
-    unknown = [m for text in as_list(given.get("methods")) for m in text.split(",") if m not in known]
+    named = [m for text in as_list(given.get("methods")) for m in text.split(",")]
+    unknown = [m for m in named if re.split(r"[(\[+]", m)[0] not in known]  # lcm(quick)+2sknn: of compare
     if unknown:
         return f"no method {unknown[0]}"
     typed = [*as_list(given.get("datasets")), *as_list(given.get("name" if path[0] in ("data", "extract") else ""))]
