@@ -14,6 +14,7 @@ from cmrbench.cli.compare_data import Labels, as_csv, as_json
 from cmrbench.report.comparison import Comparison, Duel, Splits, Standing
 from cmrbench.report.critical import Diagram
 from cmrbench.report.markdown import escape
+from cmrbench.report.ranking import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,7 +29,7 @@ _TESTS = (
     "Differences are first minus second, with 95 % intervals. The p over queries asks whether other queries could turn "
     "the difference around, for these trained models (paired randomisation test); the p over seeds, whether other "
     "queries and other seeds could (queries and seeds crossed, Satterthwaite). Both are two-sided and adjusted by Holm "
-    "over the {n} comparisons made here; intervals are not adjusted. One dataset says nothing of others."
+    "over what is compared here ({n}); intervals are not adjusted. One dataset says nothing of others."
 )
 
 
@@ -75,7 +76,7 @@ def print_comparison(console: Console, comparison: Comparison, labels: Labels) -
             table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False, show_edge=False)
             for i, head in enumerate(section.heads):
                 # Heads fold to the width of their column: Rich would cut the numbers instead.
-                least = max(8, *(cell_len(row[i]) for row in section.rows))
+                least = max(9, *(cell_len(row[i]) for row in section.rows))
                 folded = "\n".join(wrap(head, least, break_on_hyphens=False))
                 table.add_column(Text(folded), justify="left" if i == 0 else "right", no_wrap=True, overflow="fold")
             for row in section.rows:
@@ -102,7 +103,7 @@ def sections(comparison: Comparison, labels: Labels) -> Iterator[Section]:
             yield _diagram(diagram)
     if comparison.splits:
         yield _splits(comparison.splits)
-    told = [_TESTS.format(n=len(comparison.duels))]
+    told = [_TESTS.format(n=counted(len(comparison.duels)))]
     if comparison.standings:
         told.append("Groups go by the p over seeds where it is known, else by the p over queries.")
     told += list(dict.fromkeys(d.test.why for d in comparison.duels if d.test.why))

@@ -212,11 +212,12 @@ class _Comparisons:
         over = "queries and seeds" if self.over_seeds == n else "queries"
         if 0 < self.over_seeds < n:
             over = f"queries and seeds, {n - self.over_seeds} over queries alone for want of seeds"
-        text = f"the best and what a paired test cannot tell from it (Holm over {_times(n)}, 5 %; over {over})"
+        text = f"the best and what a paired test cannot tell from it (Holm over {counted(n)}, 5 %; over {over})"
         if self.by_digits:
             text += f"; {self.by_digits} by printed digits for want of values of the same queries"
         return text
 
 
-def _times(n: int) -> str:
+def counted(n: int) -> str:
+    """``"1 comparison"``, ``"12 comparisons"``."""
     return f"{n} comparison{'s' if n != 1 else ''}"
