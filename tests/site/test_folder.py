@@ -1,5 +1,7 @@
 """The site's folder: whole or not there, nothing else is replaced."""
 
+from pathlib import Path
+
 import pytest
 
 from cmrbench.core.errors import UsageError
@@ -71,3 +73,10 @@ def test_check_accepts_what_publish_would(tmp_path):
     check(tmp_path / "new")
     publish(PAGES, tmp_path / "site")
     check(tmp_path / "site")
+
+
+def test_the_folder_that_one_is_in_is_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="name one inside it"):
+        check(Path())
+    assert publish(PAGES, Path("site")).is_file()

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 RowDict = dict[str, Any]
 
-ADD_COLUMNS = "the same `cmrbench run` adds them"
 _SAFE_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 

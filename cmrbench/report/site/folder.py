@@ -22,12 +22,16 @@ def check(folder: Path) -> None:
     Raises
     ------
     UsageError
-        If it is a file, a link, or a folder that holds anything but a site.
+        If it is a file, a link, the folder of the process, or a folder that holds anything but a site.
     """
     if folder.is_symlink():
         raise UsageError(f"--html {folder} is a link; name a folder that is new, empty or a site made before")
     if not folder.exists():
         return
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise UsageError(
+            f"--html {folder} is the folder you are in, and would be replaced under you; name one inside it"
+        )
     if not folder.is_dir():
         raise UsageError(f"--html {folder} is a file; name a folder that is new, empty or a site made before")
     if not (folder / MARKER).is_file() and any(folder.iterdir()):
