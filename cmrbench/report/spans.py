@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from cmrbench.core.errors import CmrbenchError
@@ -21,6 +22,7 @@ SECONDS = "seconds"
 RowDict = dict[str, Any]
 
 
+@lru_cache(maxsize=1000)
 def parsed(metric: str) -> Metric | None:
     """The metric of a stored name; None for a name that this version cannot read."""
     try:
