@@ -27,6 +27,10 @@ COLUMNS = (
 
 HEADLINE = "mAP@all"
 
+_NUMBERS = ("value", "chance", "fit_s", "encode_s", "evaluate_s")
+_UNHEARD_OF = 1e30
+"""Above every rank, count and number of seconds."""
+
 RowDict = dict[str, Any]
 
 
@@ -75,14 +79,20 @@ def leaderboards(
 
 
 def completed(row: RowDict) -> RowDict:
-    """A result row with its declarations as a dictionary, its flags as a tuple, and NaN for a missing value."""
+    """A result row with its declarations as a dictionary, its flags as a tuple, and NaN for a missing value.
+
+    Numbers that are infinite, or so large that no run has them, are as good as missing.
+    """
     info = dict(row["info"] or [])
     info.setdefault("output", "real" if row["bits"] is None else "hash")
-    return row | {"info": info, "flags": tuple(row["flags"] or ()), "value": _number(row["value"])}
+    numbers = {name: _number(row[name]) for name in _NUMBERS if name in row}
+    value = numbers["value"] if numbers["value"] is not None else float("nan")
+    return row | numbers | {"value": value, "info": info, "flags": tuple(row["flags"] or ())}
 
 
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
+def _number(value: float | None) -> float | None:
+    # A foreign file may hold anything, and adding such numbers up ends in an error.
+    return value if value is not None and abs(value) < _UNHEARD_OF else None
 
 
 def _tables(rows: list[RowDict], metric: str | None, all_metrics: bool) -> dict[TableKey, list[RowDict]]:

@@ -172,6 +172,16 @@ def test_a_seed_that_lacks_a_direction_is_told_in_the_average() -> None:
     assert second.note == average.note
 
 
+@pytest.mark.parametrize("value", [math.inf, -math.inf, 1.7e308])
+def test_numbers_that_no_run_has_are_shown_as_nan_and_never_best(value: float) -> None:
+    forged = run("lcm", {IT: value, TI: -value}, chance=value, fit_s=value)
+    more = run("lcm", {IT: value, TI: value}, seed=1, chance=value, fit_s=value)
+    board = only(table(forged, more, run("cca", {IT: 0.1, TI: 0.1})))
+    assert {cell.word for cell in row(board, "LCM").cells} == {"NaN"}
+    assert row(board, "LCM").fit_seconds is None
+    assert ranks(board) == {"CCA": "best"}
+
+
 def test_nan_is_shown_and_never_best() -> None:
     board = only(table(run("lcm", {IT: math.nan}), run("lcm", {IT: 0.9}, seed=1), run("cca", {IT: 0.1})))
     cell = row(board, "LCM").cells[0]
