@@ -53,15 +53,41 @@ def codes_tables(table: pa.Table, datasets: Sequence[str] | None = None) -> list
     told = pc.or_(pc.is_valid(table.column("codes")), pc.is_null(table.column("metric")))
     hashing = of_datasets(table, datasets).filter(pc.and_(pc.is_valid(table.column("bits")), told))
     rows = [completed(row) | {"flags": ()} for row in current_rows(hashing, CODES_COLUMNS)]
-    places: dict[tuple[str, str, str, int], list[RowDict]] = defaultdict(list)
+    places: dict[tuple[TableKey, int], list[RowDict]] = defaultdict(list)
     for row in rows:
         if row["codes"] is not None:
-            place = with_features(row["dataset"], row["feature_set"])
-            places[place, row["protocol"], row["gallery_codes"], row["bits"]].append(row)
-    return [_board(*where, places[where]) for where in sorted(places)]
+            places[_key(row), row["bits"]].append(row)
+    keys = [key for key, _ in places]
+    return [_board(*where, places[where], _title(*where, keys)) for where in sorted(places, key=_order)]
 
 
-def _board(place: str, protocol: str, rule: str, bits: int, rows: Sequence[RowDict]) -> Leaderboard:
+def _key(row: RowDict) -> TableKey:
+    data = row["dataset"], row["dataset_fingerprint"], row["feature_set"]
+    return TableKey(*data, "hash", row["protocol"], row["protocol_fingerprint"], row["gallery_codes"], "codes")
+
+
+def _order(where: tuple[TableKey, int]) -> tuple[Any, ...]:
+    key, bits = where
+    data = with_features(key.dataset, key.feature_set), key.dataset_fingerprint
+    return *data, key.protocol, key.protocol_fingerprint, key.gallery_codes, bits
+
+
+def _title(key: TableKey, bits: int, keys: Sequence[TableKey]) -> str:
+    """Dataset, protocol, code length; with fingerprints where one name stands for two things."""
+    data = [other for other in keys if (other.dataset, other.feature_set) == (key.dataset, key.feature_set)]
+    protocols = [other for other in data if other.protocol == key.protocol]
+    told = [with_features(key.dataset, key.feature_set)]
+    if len({other.dataset_fingerprint for other in data}) > 1:
+        told.append(f"data {key.dataset_fingerprint[:8]}")
+    told += ["codes of the gallery", f"protocol {key.protocol}"]
+    if len({other.protocol_fingerprint for other in protocols}) > 1:
+        told.append(f"version {key.protocol_fingerprint[:8]}")
+    if key.gallery_codes == "learned":
+        told.append("learned gallery codes")
+    return plain(", ".join([*told, f"{bits} bits"]))
+
+
+def _board(key: TableKey, bits: int, rows: Sequence[RowDict], title: str) -> Leaderboard:
     directions = list(dict.fromkeys(row["direction"] for row in rows))
     columns = tuple(
         Column((what, plain(direction.replace("->", " → "))), (f"{what} {direction}",), bits)
@@ -79,10 +105,8 @@ def _board(place: str, protocol: str, rule: str, bits: int, rows: Sequence[RowDi
         ("distinct codes", f"of {span(row['n_gallery'] for row in rows)} gallery items"),
         ("ties at 50", "share of queries whose items at ranks 50 and 51 are equally far"),
     )
-    key = TableKey(place, output="hash", protocol=protocol, gallery_codes=rule, metric="codes")
     notes = Notes()
     groups = [_unranked(group) for group in build_groups(key, figures, columns, notes)]
-    title = plain(f"{place}, codes of the gallery, protocol {protocol}, {bits} bits")
     shown = tuple(group for group in groups if group.rows)
     return Leaderboard(key, title, facts, columns, shown, notes.listed, costs=False)
 

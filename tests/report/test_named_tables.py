@@ -97,6 +97,29 @@ def test_codes_are_described_for_every_length(table):
     assert not any(cell.rank for board in boards for row in board.rows for cell in row.cells)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"spec": {"bits": 8, "dataset_fingerprint": "e" * 64}},
+        {"spec": {"bits": 8, "feature_set": "clip"}},
+        {"protocol": "fixed"},
+        {"protocol_fingerprint": "q" * 16},
+        {"gallery_codes": "learned"},
+    ],
+)
+def test_codes_of_other_data_or_protocols_are_other_tables(other):
+    info = {"title": "B", "category": "supervised_hash", "output": "hash"}
+
+    def described(balance, seed, spec=None, **changes):
+        made = record(IT, 0.5, codes=replace(LOOKS, balance=balance), **changes)
+        return run("batch", [made], spec=spec or {"bits": 8}, info=info, seed=seed)
+
+    boards = named_table(results(described(0.9, 0), described(0.1, 1, **other)), "codes")
+    assert sorted(rows(board)["batch"].cells[0].mean for board in boards) == [0.1, 0.9]
+    assert len({board.title for board in boards}) == 2, "titles tell the tables apart"
+    assert {board.key.dataset for board in boards} == {"emoji"}
+
+
 def test_what_is_undefined_is_not_a_number():
     looks = replace(LOOKS, ties_at_50=math.nan)
     (board,) = named_table(
