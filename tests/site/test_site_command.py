@@ -1,17 +1,20 @@
 """`cmrbench report --html` and `--open`, and what the gallery finds in the embedded datasets."""
 
+import json
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from site_store import fill
+from test_site_pages import unpack
 from typer.testing import CliRunner
 
 from cmrbench.cli import app
 from cmrbench.cli.site import EmbeddedItems
 from cmrbench.core.errors import CmrbenchError, UsageError
 from cmrbench.data import load_dataset
-from cmrbench.report.site import Place
+from cmrbench.report.site import Place, SiteOptions, build_site
+from cmrbench.store.store import Store
 
 
 def call(*arguments):
@@ -134,3 +137,27 @@ def test_positions_outside_show_no_item_of_another_place(emoji):
         items = EmbeddedItems(stack).open(place(emoji))
         (shown,) = items.items("query", "image", [10_000])
     assert (shown.picture, shown.text, shown.labels) == (b"", "", ())
+
+
+def test_hits_of_a_real_run_share_a_class_with_their_query(tmp_path):
+    """Positions in records and items on the page mean the same, in every protocol and direction."""
+    results = tmp_path / "results"
+    asked = ["run", "--methods", "random_hash", "--datasets", "emoji", "--bits", "16", "--results", str(results)]
+    done = CliRunner().invoke(app, [*asked, "--jobs", "1"])
+    assert done.exit_code == 0, done.output
+    with ExitStack() as stack:
+        site = build_site(Store(results), SiteOptions(resolver=EmbeddedItems(stack)))
+    gallery = json.loads(unpack(site.index, "data-gallery"))
+    labels = [set(item["l"]) for item in gallery["items"]]
+    shown = [
+        (bool(labels[query["i"]] & labels[item]), bool(hit))
+        for place in gallery["places"]
+        for direction in place["directions"]
+        for query in direction["queries"]
+        for items, hits in query["r"].values()
+        for item, hit in zip(items, hits, strict=True)
+    ]
+    assert len(gallery["places"]) == 2
+    assert len(shown) == 2 * 2 * 12 * 10
+    assert {hit for _, hit in shown} == {True, False}
+    assert all(expected == hit for expected, hit in shown)
