@@ -307,6 +307,9 @@ def test_presets_named_after_datasets_share_a_row():
     (row,) = [row for row in one(table, "drcl3").rows if row.method == "drcl"]
     assert row.title == "DRCL (published setting)"
     assert {c.mean for c in row.cells if c.seeds} == {0.5, 0.6}
+    marks = {note.mark for note in one(table, "drcl3").notes}
+    assert "(published setting)" in marks
+    assert not marks & {"(wiki)", "(nuswide10k)"}, "no row has these names"
 
 
 def test_what_is_not_registered_is_kept_under_its_own_name():
@@ -347,6 +350,31 @@ def test_every_dash_says_why():
     assert "unsupervised variant" in told(one(table, "lcm2"), unsupervised)
     for _, _, at in numbers(board, OURS):
         assert at.mean is not None or at.note, "no dash without a reason"
+
+
+def test_one_protocol_alone_does_not_hide_that_others_were_measured():
+    under = {name: {"protocol": name, "protocol_fingerprint": name * 16} for name in "ab"}
+    table = results(
+        run("dscmr", {IT: 0.5}, **WIKI, **under["a"]),
+        run("clip4cmr", {IT: 0.6}, **WIKI, **under["b"]),
+        run("dscmr", {IT: 0.5}, spec={"dataset": "nuswide10k"}, **under["a"]),
+        run("dscmr", {IT: 0.5}, spec={"dataset": "pascal"}, **under["b"]),
+    )
+    board = one(table, "lcm2", protocol="b")
+    assert cell(board, OURS, "clip4cmr", IT).mean == 0.6, "the second protocol of one dataset, the first of another"
+    assert cell(board, OURS, "dscmr", IT, "pascal").mean == 0.5
+    assert told(board, cell(board, OURS, "dscmr", IT)) == "not measured under this protocol"
+    assert told(board, cell(board, OURS, "dscmr", IT, "nuswide10k")) == "not measured under this protocol"
+    assert told(board, cell(board, OURS, "clip4cmr", IT, "nuswide10k")) == "not run on these data"
+    assert told(board, cell(board, OURS, "cca", IT, "nuswide10k")) == "not run"
+    assert told(board, cell(board, OURS, "dscmr", IT, "xmedianet")) == "no results on this dataset"
+
+
+def test_data_that_are_left_out_have_results():
+    table = run("drcl", {IT: 0.5, TI: 0.4}, spec={"dataset": "xmedia"})
+    board = one(table, "drcl2")
+    reasons = {told(board, c) for (m, _, d, _, _), _, c in numbers(board, OURS) if (m, d) == ("drcl", "xmedia")}
+    assert reasons == {"measured in other directions than the table's"}
 
 
 def test_a_registered_method_without_runs_was_not_run():
@@ -439,6 +467,24 @@ def test_other_features_and_splits_are_marked_on_the_published_column():
     both, board = heads("sift-lda", 693)
     assert both == {"published △▽"}
     assert {"△", "▽"} <= {note.mark for note in board.notes}
+
+
+def test_each_of_several_datasets_under_each_other_has_its_own_marks():
+    ways = [f"{a}->{b}" for a, b in permutations(MEDIA, 2)]
+    sizes = {"image": 4000, "text": 4000, "audio": 1000, "3d": 200, "video": 1000}
+    other = run(
+        "drcl",
+        [record(way, 0.5, n_query=sizes[way.split("->")[0]]) for way in ways],
+        spec={"dataset": "xmedianet", "feature_set": "clip"},
+    )
+    fewer = run("drcl", dict.fromkeys(ways, 0.5), spec={"dataset": "xmedia", "feature_set": "vgg-bow"})
+    for table, marks in ((other, {"△"}), (results(fewer, other), {"△", "▽"})):
+        board = one(table, "drcl2")
+        heads = {group.title.partition(":")[0] for group in board.groups}
+        assert "XMediaNet (clip) △" in heads
+        assert ("XMedia (vgg-bow) ▽" in heads) == ("▽" in marks)
+        assert marks == {note.mark for note in board.notes} & {"△", "▽"}
+        assert not any(mark in column.name for column in board.columns for mark in "△▽")
 
 
 def test_average_of_ours_is_taken_for_each_seed_from_unrounded_parts():

@@ -18,7 +18,7 @@ from cmrbench.report.papers.printed import (
     BLANK,
     NOT_PRINTED,
     Printed,
-    column_marks,
+    data_marks,
     difference_cell,
     printed_in,
     published_cell,
@@ -83,15 +83,16 @@ def paper_tables(table: pa.Table, name: str, wish: Wish | None = None) -> list[L
     spec = read_table(name)
     _check(table, wish)
     columns = PAPER_COLUMNS if spec.seconds else COLUMNS
-    places = _wanted(places_of(result_rows(table, spec, columns), spec), spec, wish)
-    everywhere = [place for place in places if fits(place, spec)]
+    places = _of_datasets(places_of(result_rows(table, spec, columns), spec), wish)
     left_out = sorted({place.key.dataset for place in places if not fits(place, spec)})
-    parts = parts_of(everywhere) or ([[]] if wish.published else [])
+    parts = parts_of(_under_protocol([place for place in places if fits(place, spec)], spec, wish)) or (
+        [[]] if wish.published else []
+    )
     boards = []
     for i, part in enumerate(parts):
         spots = list(_spots(part, spec, wish, first=i == 0))
         if spots:
-            built = _Part(spec, wish, spots, Lines(spec, spots, everywhere, wish.registered))
+            built = _Part(spec, wish, spots, Lines(spec, spots, places, wish.registered))
             boards.append(built.board((i + 1, len(parts)), left_out))
     return boards
 
@@ -109,13 +110,16 @@ def _check(table: pa.Table, wish: Wish) -> None:
         raise UnknownNameError("protocol", wish.protocol, protocols, "(looked in the results)")
 
 
-def _wanted(places: Sequence[Place], spec: PaperTable, wish: Wish) -> list[Place]:
-    chosen = list(places)
-    if wish.protocol is not None and not spec.seconds:
-        chosen = [place for place in chosen if place.key.protocol == wish.protocol]
-    if wish.datasets:
-        chosen = [place for place in chosen if {place.key.dataset, place.dataset} & set(wish.datasets)]
-    return chosen
+def _of_datasets(places: Sequence[Place], wish: Wish) -> list[Place]:
+    names = set(wish.datasets)
+    return [place for place in places if not names or {place.key.dataset, place.dataset} & names]
+
+
+def _under_protocol(places: Sequence[Place], spec: PaperTable, wish: Wish) -> list[Place]:
+    if wish.protocol is None or spec.seconds:
+        return list(places)
+    # Where no run finished there is no protocol: every one of the data is missing.
+    return [place for place in places if place.key.protocol in ("", wish.protocol)]
 
 
 def _spots(part: Sequence[Place], spec: PaperTable, wish: Wish, first: bool) -> Iterator[Spot]:
@@ -164,7 +168,7 @@ class _Part:
         notes = Notes()
         if any(not spot.dataset for spot in self.spots):
             notes.marks[NOT_PRINTED] = "this dataset is not in the paper's table"
-        blocks = self.blocks()
+        blocks = self.blocks(notes)
         columns = self.columns(blocks, notes)
         groups = tuple(group for block in blocks for group in self.groups(block, notes))
         metrics = [SECONDS] if self.spec.seconds else list(self.spec.metrics)
@@ -176,7 +180,7 @@ class _Part:
         facts = facts_of(self.spec, self.spots, self.wish.published, left_out)
         return Leaderboard(key, plain(title), facts, columns, groups, notes.listed, costs=False)
 
-    def blocks(self) -> list[_Block]:
+    def blocks(self, notes: Notes) -> list[_Block]:
         """The blocks, each with what its columns are about; all have the same columns."""
         tasks = self.spec.tasks
         if self.spec.blocks == "task":
@@ -186,7 +190,11 @@ class _Part:
             ]
         if self.spec.blocks == "dataset":
             return [
-                _Block(spot.head, self.slots([spot], tasks), key=spot.place.key if spot.place else _unrun(spot))
+                _Block(
+                    f"{spot.head} {self._marks(spot, notes)}".strip(),
+                    self.slots([spot], tasks),
+                    key=spot.place.key if spot.place else _unrun(spot),
+                )
                 for spot in self.spots
             ]
         return [_Block("", self.slots(self.spots, tasks))]
@@ -205,14 +213,19 @@ class _Part:
         columns = []
         for slot in blocks[0].slots if blocks else ():
             for kind in self.kinds(slot):
-                marks = ""
-                if kind == PUBLISHED and slot.spot.place is not None:
-                    marks = column_marks(self.spec, slot.spot.place, slot.spot.dataset, notes)
+                # Of rows that are repeated for each dataset, the heads of the rows bear the marks.
+                marks = self._marks(slot.spot, notes) if kind == PUBLISHED and self.spec.blocks != "dataset" else ""
                 heads = self._heads(slot)
                 if self.wish.published:
                     heads = (*heads, f"{kind} {marks}".strip())
                 columns.append(Column(heads, *self._meaning(slot), kind))
         return tuple(columns)
+
+    def _marks(self, spot: Spot, notes: Notes) -> str:
+        """What tells the data of our numbers from the paper's, beside published numbers."""
+        if not self.wish.published or not spot.dataset or spot.place is None:
+            return ""
+        return data_marks(self.spec, spot.place, spot.dataset, notes)
 
     def _heads(self, slot: Slot) -> tuple[str, ...]:
         """Dataset, task, metric, code length: those that differ from column to column."""

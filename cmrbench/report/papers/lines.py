@@ -10,7 +10,7 @@ from itertools import groupby
 from cmrbench.method import CATEGORIES
 from cmrbench.published import LayoutRow, published_as, registered_as, setting_words
 from cmrbench.report.model import DASH, Cell, Column, Row
-from cmrbench.report.papers.measured import PUBLISHED_PRESET, Identity, Place
+from cmrbench.report.papers.measured import PUBLISHED_PRESET, Identity, Place, fits
 from cmrbench.report.papers.spec import PaperTable
 from cmrbench.report.rows import BASELINE, Entry, Notes, cell_of, chance_row, declared, row_of
 from cmrbench.report.wording import USUAL_RETRIEVAL, plain, row_title, setting, year
@@ -69,7 +69,7 @@ class Lines:
     spec : PaperTable
     spots : sequence of Spot
     everywhere : sequence of Place
-        All places of all parts: what was run, if not here.
+        All places, also those that the table does not show: what was run, if not here.
     registered : collection of str or None
         Names of the registered methods; None if they are not known.
     """
@@ -157,7 +157,7 @@ class Lines:
         for (spot, metric), same in groupby(slots, key=lambda slot: (slot.spot, slot.metric)):
             columns = [slot.column for slot in same]
             if spot.place is None:
-                cells += [_dash(notes, _NO_DATA) for _ in columns]
+                cells += [_dash(notes, self._why_not_here(spot) or _OTHER_PROTOCOL) for _ in columns]
                 continue
             found = chance_row(spot.place.rows[metric], columns, notes).cells
             cells += [cell if cell.mean is not None else _dash(notes, _NOT_MEASURED) for cell in found]
@@ -169,7 +169,8 @@ class Lines:
         rows = [row_of(entry, title, place.key.dataset, (), notes) for place, entry in runs]
         marks = dict.fromkeys(mark for row in rows for mark in row.marks)
         if identity.preset == PUBLISHED_PRESET:
-            notes.marks.pop(f"({runs[0][1].example['preset']})", None)
+            for _, entry in runs:
+                notes.marks.pop(plain(f"({entry.example['preset']})"), None)
             notes.marks[f"({PUBLISHED_PRESET})"] = "the preset of the method for this dataset"
         if identity.preset in _REDUCED_PRESETS:
             notes.marks[f"({identity.preset})"] = f"{REDUCED}: {notes.marks[f'({identity.preset})']}"
@@ -199,12 +200,11 @@ class Lines:
 
     def _cell(self, identity: Identity, slot: Slot, notes: Notes) -> Cell:
         place = slot.spot.place
-        if place is None:
-            return _dash(notes, _NO_DATA)
-        entry = place.entry(slot.metric, identity)
+        entry = place.entry(slot.metric, identity) if place is not None else None
         if entry is None:
-            elsewhere = [p for p in self.everywhere if p.data == place.data and p.entry(slot.metric, identity)]
-            return _dash(notes, _OTHER_PROTOCOL if elsewhere else "not run on these data")
+            elsewhere = any(other.entry(slot.metric, identity) for other in self._same_data(slot.spot))
+            why = _OTHER_PROTOCOL if elsewhere else "not run on these data"
+            return _dash(notes, self._why_not_here(slot.spot) or why)
         found = cell_of(entry, slot.column, notes)
         if found.mean is not None or found.note:
             return found
@@ -218,21 +218,34 @@ class Lines:
             method=printed.method,
             group=plain(printed.category),
             source=plain(printed.venue),
-            cells=tuple(_dash(notes, self._why_empty(printed, slot.spot.place)) for slot in slots),
+            cells=tuple(_dash(notes, self._why_empty(printed, slot.spot)) for slot in slots),
         )
         return Line(row, printed)
 
-    def _why_empty(self, printed: LayoutRow, place: Place | None) -> str:
+    def _why_empty(self, printed: LayoutRow, spot: Spot) -> str:
         if printed.setting not in ("plain", "2sknn"):
             return f"cmrbench has no {setting_words(printed.setting)} of this method"
         names = {printed.method, registered_as(printed.method, printed.setting)}
         if self.registered is not None and not names & set(self.registered):
             return "no such method in cmrbench yet"
-        if place is None:
-            return _NO_DATA
-        same = [other for other in self.everywhere if other.data == place.data]
+        same = self._same_data(spot)
         run = any(_is(i, printed) for other in same for metric in self.spec.metrics for i in other.entries(metric))
-        return _OTHER_PROTOCOL if run else "not run"
+        return self._why_not_here(spot) or (_OTHER_PROTOCOL if run else "not run")
+
+    def _same_data(self, spot: Spot) -> list[Place]:
+        """The places of the spot's data, or of its dataset where it has none."""
+        if spot.place is not None:
+            return [place for place in self.everywhere if place.data == spot.place.data]
+        return [place for place in self.everywhere if place.dataset == spot.dataset]
+
+    def _why_not_here(self, spot: Spot) -> str:
+        """Why there is no number of any method; empty if there might be."""
+        if spot.place is not None:
+            return ""
+        same = self._same_data(spot)
+        if same and not any(fits(place, self.spec) for place in same):
+            return _OTHER_DIRECTIONS
+        return "" if same else _NO_DATA
 
     def _with_digits(self, cells: Iterable[Cell]) -> tuple[Cell, ...]:
         return tuple(replace(cell, digits=self.spec.digits) for cell in cells)
@@ -241,6 +254,7 @@ class Lines:
 _NO_DATA = "no results on this dataset"
 _NOT_MEASURED = "this direction or metric was not measured"
 _OTHER_PROTOCOL = "not measured under this protocol"
+_OTHER_DIRECTIONS = "measured in other directions than the table's"
 
 
 def _dash(notes: Notes, why: str) -> Cell:

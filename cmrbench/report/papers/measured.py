@@ -44,15 +44,12 @@ class Place:
     ----------
     key : TableKey
         Without a metric; without a protocol where no run finished, and in tables of times.
-    position : int
-        Which protocol of its data and rule for gallery codes it is, from 0.
     rows : dict
         Result rows by metric.
     unfinished : list of dict
     """
 
     key: TableKey
-    position: int = 0
     rows: dict[str, list[RowDict]] = field(default_factory=lambda: defaultdict(list))
     unfinished: list[RowDict] = field(default_factory=list)
     _entries: dict[str, dict[Identity, Entry]] = field(default_factory=dict)
@@ -133,11 +130,6 @@ def places_of(rows: Iterable[RowDict], spec: PaperTable) -> list[Place]:
             places[where] = Place(TableKey(*data, spec.output, *measure))
         places[where].rows[row["metric"]].append(row)
     listed = list(places.values())
-    counts: dict[tuple[Any, ...], int] = defaultdict(int)
-    for place in listed:
-        rule = (*place.data, place.key.gallery_codes)
-        place.position = counts[rule]
-        counts[rule] += 1
     for data, failed in unfinished.items():
         homes = [place for place in listed if place.data == data]
         if not homes:
@@ -168,8 +160,11 @@ def parts_of(places: Sequence[Place]) -> list[list[Place]]:
     No part has two protocols of the same data, nor two rules for gallery codes.
     """
     parts: dict[tuple[bool, int], list[Place]] = defaultdict(list)
+    before: dict[tuple[str, ...], int] = defaultdict(int)
     for place in places:
-        parts[place.key.gallery_codes == "learned", place.position].append(place)
+        rule = (*place.data, place.key.gallery_codes)
+        parts[place.key.gallery_codes == "learned", before[rule]].append(place)
+        before[rule] += 1
     return [parts[which] for which in sorted(parts)]
 
 

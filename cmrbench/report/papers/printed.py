@@ -29,8 +29,8 @@ from cmrbench.report.spans import SECONDS
 CONFIDENCE = 0.95
 OTHER_FEATURES, OTHER_SPLIT, NOT_PRINTED = "△", "▽", "○"
 MARKS = {
-    OTHER_FEATURES: "our numbers of this column rest on other features than the paper's",
-    OTHER_SPLIT: "our numbers of this column rest on another split than the paper's: numbers of items differ",
+    OTHER_FEATURES: "our numbers beside these rest on other features than the paper's",
+    OTHER_SPLIT: "our numbers beside these rest on another split than the paper's: numbers of items differ",
 }
 INSIDE_NOTE = (
     "the published number, as exactly as it is printed, lies in the 95 % t-interval of our mean over seeds; not "
@@ -110,8 +110,8 @@ def _inside(ours: Cell, printed: Printed) -> bool | None:
     return bool(abs(ours.mean - printed.value) <= half + 0.5 * 10.0**-printed.digits + 1e-12)
 
 
-def column_marks(spec: PaperTable, place: Place, dataset: str, notes: Notes) -> str:
-    """The marks of a published column beside our numbers: other features, another split."""
+def data_marks(spec: PaperTable, place: Place, dataset: str, notes: Notes) -> str:
+    """The marks of a paper's dataset beside our numbers: other features, another split."""
     found = []
     if spec.paper != "survey" and not same_features(spec.paper, dataset, place.key.feature_set):
         found.append(OTHER_FEATURES)
