@@ -80,7 +80,7 @@ def run_command(
     """
     from cmrbench.cli.progress import watch
     from cmrbench.registry import load_methods
-    from cmrbench.run.api import default_jobs, make_plan
+    from cmrbench.run.api import default_jobs, make_plan, take_stored
     from cmrbench.run.local import Limits, run_all
     from cmrbench.store.store import Store
 
@@ -107,6 +107,7 @@ def run_command(
         return
     if plan.todo:
         store.prepare()
+    take_stored(plan, store)
     with watch(plan) as listener:
         try:
             run_all(plan.todo, store, limits, listener, plan.seen)

@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,6 +93,35 @@ class Store:
         from cmrbench.store.schema import to_table
 
         return self.write_table(result.run_key, to_table(result))
+
+    def answer_again(self, run_keys: Iterable[str], when: str) -> None:
+        """Make runs the newest answer to what they were asked, where another run has answered since.
+
+        So it is when a method has gone back to an earlier state: its earlier result is what it gives now. Such a run
+        is written again as created `when`; its environment keeps, as ``measured``, when it was carried out.
+
+        Parameters
+        ----------
+        run_keys : iterable of str
+            Runs that the store has.
+        when : str
+            The time in ISO 8601, UTC.
+
+        Raises
+        ------
+        StoreError
+            If the folder cannot be written to.
+        """
+        table = self.table(["spec_key", "run_key", "created"])
+        newest: dict[str, tuple[str, str]] = {}
+        spec_of: dict[str, str] = {}
+        for spec, key, created in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            newest[spec] = max(newest.get(spec, ("", "")), (created or "", key))
+            spec_of[key] = spec
+        for key in run_keys:
+            if key in spec_of and newest[spec_of[key]][1] != key and (result := self.result(key)) is not None:
+                environment = {"measured": result.created, **result.environment}
+                self.write(replace(result, created=when, environment=environment))
 
     def write_table(self, run_key: str, table: pa.Table) -> Path:
         """Put a run's table into the store; see `write`."""
