@@ -19,6 +19,24 @@ function details(data, row, directions, bits, part) {
   return own ? meanOf(directions.map((direction) => own[`${direction}|${bits}`]?.[part] ?? null)) : null;
 }
 
+// Where the names of points go: beside them, towards the middle; those of close neighbours above and below.
+function labelPlaces(points, named) {
+  const fits = points.map(({ row }) => Math.log(row.fit));
+  const values = points.map(({ value }) => value);
+  const [wide, high] = [fits, values].map((list) => Math.max(...list) - Math.min(...list) || 1);
+  const middle = (Math.max(...fits) + Math.min(...fits)) / 2;
+  const placed = [];
+  const places = new Map();
+  for (const { row, value } of points.filter((point) => named.has(point.row.index))) {
+    const x = Math.log(row.fit);
+    const near = placed.filter((other) => Math.abs(other.x - x) < wide / 4 && Math.abs(other.value - value) < high / 18).length;
+    const side = x > middle ? "left" : "right";
+    places.set(row.index, `${["middle", "bottom", "top"][near % 3]} ${side}`);
+    placed.push({ x, value });
+  }
+  return places;
+}
+
 function timeFigure({ board, task, bits, chosen }) {
   const column = columnOf(board, task, bits);
   const longest = String(Math.max(0, ...board.columns.map((c) => c.bits ?? 0)) || "");
@@ -27,8 +45,7 @@ function timeFigure({ board, task, bits, chosen }) {
   const points = board.rows
     .map((row) => ({ row, value: column < 0 ? null : numberOf(row.cells[column]) }))
     .filter(({ row, value }) => value !== null && row.fit !== null && row.fit > 0 && (!row.reads || names.has(row.index)));
-  const fits = points.map(({ row }) => row.fit);
-  const middle = Math.sqrt(Math.min(...fits) * Math.max(...fits));
+  const places = labelPlaces(points, names);
   const traces = categories.map((category, i) => {
     const own = points.filter(({ row }) => row.category === category);
     const style = styleOf(i);
@@ -36,7 +53,7 @@ function timeFigure({ board, task, bits, chosen }) {
       type: "scatter", mode: "markers+text", name: escaped(category), showlegend: own.length > 0,
       x: own.map(({ row }) => row.fit), y: own.map(({ value }) => value),
       text: own.map(({ row }) => (names.has(row.index) ? escaped(row.title) : "")),
-      textposition: own.map(({ row }) => (row.fit > middle ? "middle left" : "middle right")),
+      textposition: own.map(({ row }) => places.get(row.index) ?? "middle right"),
       textfont: { size: 11 }, cliponaxis: false,
       hovertext: own.map(({ row, value }) => `<b>${escaped(row.title)}</b><br>${escaped(board.metric)} ${printed(value)}<br>fit ${row.fit} s`),
       hoverinfo: "text",

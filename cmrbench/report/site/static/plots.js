@@ -43,7 +43,7 @@ function layoutOf(changes) {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     margin: { l: 52, r: 16, t: 12, b: 48 }, height: narrow ? 380 : 400, dragmode: false, hovermode: "closest", showlegend: true,
     hoverlabel: { bgcolor: theme.color("--panel"), bordercolor: theme.color("--line-strong"), font: { color: text }, align: "left" },
-    legend: { orientation: "h", yanchor: "top", y: -0.22, x: 0, font: { size: 11 } },
+    legend: { itemsizing: "constant", orientation: "h", yanchor: "top", y: -0.22, x: 0, font: { size: 11 } },
   };
   const { xaxis = {}, yaxis = {}, ...rest } = changes;
   const merged = (own) => ({ ...axis, ...own, title: { ...axis.title, text: escaped(own.title ?? "") } });
