@@ -82,7 +82,7 @@ def _table(board: Leaderboard) -> str:
     for i, group in enumerate(board.groups):
         if i:
             lines.append(r"\midrule")
-        width = first + len(board.columns) + len(costs)
+        width = min(first + len(board.columns) + len(costs), _WIDEST)
         lines.append(f"\\multicolumn{{{width}}}{{l}}{{\\textit{{{escape(group.title)}}}}} \\\\")
         lines += [_row(row, bool(costs)) for row in group.rows]
     lines += [r"\bottomrule", r"\end{tabular}}", _FITTED, "", r"\smallskip\raggedright\footnotesize"]
@@ -93,6 +93,10 @@ def _table(board: Leaderboard) -> str:
 
 # A table that is wider than the page is made smaller; no other one is touched.
 _FITTED = r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
+
+
+_WIDEST = 255
+"""Columns that one cell of TeX can span."""
 
 
 def _head(columns: Sequence[Column], costs: Sequence[str]) -> list[str]:

@@ -1,4 +1,7 @@
-"""Leaderboards as Markdown (GitHub's tables): best bold, second underlined."""
+"""Leaderboards as Markdown (GitHub's tables): best bold, second underlined.
+
+GitHub takes `<u>` out of what it shows; `<ins>` is its tag for underlined text.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,11 @@ def document(leaderboards: Sequence[Leaderboard]) -> str:
 
 
 def escape(text: str) -> str:
-    """Text that Markdown prints as it is: no markup, no HTML, no cell border, no mention of a user."""
+    """Text that Markdown prints as it is: no markup, no HTML, no cell border, no link, no mention of a user."""
     marked = re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text).translate(_ENTITIES)
-    return re.sub(r"(?<!\w)@", "&#64;", marked)
+    unlinked = re.sub(r"(?i)(?<=\bwww)\.", "&#46;", marked.replace("://", "&#58;//"))
+    # Mentions are looked for in what was rendered, where an entity alone is the character again.
+    return re.sub(r"(?<!\w)@", "&#64;&#8203;", unlinked)
 
 
 def _section(board: Leaderboard) -> str:
@@ -31,7 +36,7 @@ def _section(board: Leaderboard) -> str:
     for group in board.groups:
         lines.append(_line([f"*{escape(group.title)}*"] + [""] * (len(head) - 1)))
         lines += [_line(_row(row, board.costs)) for row in group.rows]
-    lines += ["", f"{LEGEND} Best **bold**, second <u>underlined</u>."]
+    lines += ["", f"{LEGEND} Best **bold**, second <ins>underlined</ins>."]
     if board.notes:
         lines += ["", *(f"- {escape(superscript(note.mark))} {escape(note.text)}" for note in board.notes)]
     return "\n".join(lines)
@@ -52,5 +57,5 @@ def _cell(cell: Cell) -> str:
     if cell.rank == "best":
         number = f"**{number}**"
     elif cell.rank == "second":
-        number = f"<u>{number}</u>"
+        number = f"<ins>{number}</ins>"
     return f"{number} {cell.aside}".strip() + superscript(cell.note)

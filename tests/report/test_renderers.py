@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from rich.console import Console
 
 from cmrbench.core.errors import UnknownNameError
 from cmrbench.report import FORMATS, Wish, leaderboards, named_tables, print_leaderboards, render
+from cmrbench.report.markdown import escape
 from cmrbench.report.model import Cell, Column, Group, Leaderboard, Row, TableKey, header
 
 HOSTILE = (
@@ -83,7 +85,7 @@ def test_markdown_best_bold_second_underlined(results: pa.Table) -> None:
         markdown_cells(x)[0]: markdown_cells(x) for x in render(leaderboards(results)).splitlines() if x[:1] == "|"
     }
     assert lines["LCM"][3:6] == ["**0.550** ±0.071", "**0.400** ±0.000", "**0.475** ±0.035"]
-    assert lines["CCA"][3:6] == ["<u>0.300</u>", "<u>0.250</u>", "<u>0.275</u>"]
+    assert lines["CCA"][3:6] == [f"<ins>{n}</ins>" for n in ("0.300", "0.250", "0.275")]
     assert lines["LCM + 2sknn †"][3] == "0.900"
     assert lines["Random"][3] == "0.120"
     assert lines["DRCL"][3] == "timeout¹"
@@ -97,13 +99,23 @@ def test_markdown_holds_hostile_text(hostile: pa.Table) -> None:
     for block in tables:
         widths = {len(markdown_cells(line)) for line in block.splitlines()}
         assert len(widths) == 1, "no text adds a cell or a line"
-    bare = re.sub(r"</?u>", "", text)
+    bare = re.sub(r"</?ins>", "", text)
     assert "<" not in bare
     assert not re.search(r"(?<!\\)\[", bare)
     assert not re.search(r"(?<!\\)`", bare)
     assert not re.search(r"(?<!\w)@", bare)
     assert "**d**" not in bare
     assert not re.search(r"^#k", bare, re.M)
+
+
+@pytest.mark.parametrize(
+    "text", ["see http://evil.example", "HTTPS://evil.example", "www.evil.example", "@team", "x @a-b"]
+)
+def test_markdown_makes_no_links_and_mentions_nobody(text: str) -> None:
+    shown = escape(text)
+    assert not re.search(r"(?i)https?://|\bwww\.|@", shown)
+    assert unescape(shown).replace("\u200b", "") == text
+    assert "\u200b" in unescape(shown) or "@" not in text, "GitHub looks for mentions in what is rendered"
 
 
 # HTML
@@ -309,6 +321,13 @@ def test_csv_and_json_tell_what_kind_a_number_is_and_whether_it_is_inside(deep: 
 def test_latex_row_that_begins_with_a_bracket() -> None:
     text = render(leaderboards(run("evil", {IT: 0.5}, info={"title": "[1cm] *"})), "tex")
     assert "{[}1cm] {*} & " in text, "a row end would take it for its argument"
+
+
+def test_latex_of_more_columns_than_a_cell_can_span_compiles(tmp_path: Path) -> None:
+    ways = {f"m{i}->n{i}": 0.5 for i in range(260)}
+    text = render(leaderboards(run("cca", ways)), "tex")
+    assert max(map(int, re.findall(r"\\multicolumn\{(\d+)\}", text))) <= 255
+    compiled(text, tmp_path)
 
 
 # CSV and JSON
