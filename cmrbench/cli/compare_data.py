@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cmrbench.report.comparison import Comparison, Duel, Query
+from cmrbench.report.json import finite
 from cmrbench.report.wording import plain
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def as_csv(comparison: Comparison) -> str:
     writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
     writer.writeheader()
     for duel in comparison.duels:
-        writer.writerow({name: entry(value) for name, value in _finite(_record(duel)).items()})
+        writer.writerow({name: entry(value) for name, value in finite(_record(duel)).items()})
     return out.getvalue()
 
 
@@ -99,14 +99,4 @@ def as_json(comparison: Comparison, labels: Labels) -> str:
         ],
         "notes": list(comparison.notes),
     }
-    return json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(part) for part in value]
-    return value
+    return json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ import typer
 
 from cmrbench.cli.console import console, one_line
 from cmrbench.core.errors import UsageError
+from cmrbench.core.files import write_whole
 
 if TYPE_CHECKING:
     from cmrbench.gate import Change, GateReport
@@ -165,18 +166,13 @@ def _put(option: str, path: Path | None, content: bytes, mode: str = "wb") -> li
     """Write a file, if one was named; the error that kept it from being written."""
     if path is None:
         return []
-    # A device or a pipe cannot be replaced; a summary is added to.
-    whole = mode == "wb" and (path.is_file() or not path.exists())
-    temporary = path.parent / f".tmp-{secrets.token_hex(8)}" if whole else path
     try:
-        with temporary.open(mode) as file:
-            file.write(content)
-        if whole:
-            os.replace(temporary, path)
+        if mode == "ab":
+            with path.open(mode) as file:
+                file.write(content)
+        else:
+            write_whole(path, content)
     except OSError as error:
-        if whole:
-            with suppress(OSError):
-                temporary.unlink()
         return [OutputError(f"{option} {path} cannot be written: {error.strerror or error}")]
     return []
 

@@ -28,14 +28,15 @@ def document(leaderboards: Sequence[Leaderboard]) -> str:
         }
         for board in leaderboards
     ]
-    return json.dumps(_finite({"format": FORMAT, "leaderboards": boards}), indent=2, allow_nan=False) + "\n"
+    return json.dumps(finite({"format": FORMAT, "leaderboards": boards}), indent=2, allow_nan=False) + "\n"
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A value without the numbers that JSON does not have: null in place of NaN and infinity, at any depth."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
+        return {name: finite(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(part) for part in value]
+        return [finite(part) for part in value]
     return value
