@@ -85,8 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     rows = [completed(row) for row in current_rows(table, (*COLUMNS, "environment"))]
     text = given.page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        print(f"{given.page} does not say where the summary goes: put the lines {BEGIN} and {END} into it")
+        return 1
     made = "\n".join([BEGIN, *_provenance(rows), *_sections(rows, store), END])
     given.page.write_text(before + made + after, encoding="utf-8")
     return 0
