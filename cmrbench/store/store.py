@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -158,9 +159,15 @@ class Store:
             For a column that results do not have.
         UsageError
             If rows cannot be filtered so.
+        StoreError
+            If the folder is a file, or may not be read.
         """
         from cmrbench.store.schema import SCHEMA
 
+        with self._explained("read"):
+            for folder in (self.folder, self.runs):
+                if folder.exists():
+                    os.scandir(folder).close()
         names = list(SCHEMA.names if columns is None else dict.fromkeys(columns))
         for name in names:
             if name not in SCHEMA.names:

@@ -147,6 +147,8 @@ def test_a_folder_that_is_a_file_is_one_sentence(tmp_path):
     (tmp_path / "results").write_text("x")
     with pytest.raises(StoreError, match=r"results folder .*results cannot be written to"):
         Store(tmp_path / "results").prepare()
+    with pytest.raises(StoreError, match=r"results folder .*results cannot be read: Not a directory"):
+        Store(tmp_path / "results").table()
 
 
 def _fill(store):
