@@ -111,7 +111,8 @@ def report_command(
     made = make(read_results(results, columns, may_be_empty=published))
     if table is not None and not any(made.values()):
         more = "" if published or table == "codes" else "; --published prints what the paper has"
-        raise CmrbenchError(f"{results} holds no results for table {table}{more}")
+        under = f" under protocol {protocol}" if protocol is not None else ""
+        raise CmrbenchError(f"{results} holds no results for table {table}{under}{more}")
     _show(made, formats, output)
 
 

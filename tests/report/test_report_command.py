@@ -148,3 +148,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     assert "No space left" in str(result.exception)
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["leaderboards.md"]
     assert old.read_text(encoding="utf-8") == "old"
+
+
+def test_a_table_without_results_under_the_protocol_says_under_which(folder: Path) -> None:
+    write = Store(folder).write
+    write(from_table(run("dscmr", {IT: 0.5, TI: 0.4}, spec={"dataset": "wiki"}, protocol="fixed")))
+    result = call("--results", folder, "--table", "VII", "--protocol", "fixed")
+    assert "no results for table VII under protocol fixed" in str(result.exception)
