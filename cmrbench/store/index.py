@@ -48,7 +48,8 @@ class Index:
         stamps = {}
         for name in sorted(f"{key}.parquet" for key in keys):
             with suppress(OSError):
-                stamps[name] = stamp_of((self.runs / name).stat())
+                if (self.runs / name).is_file():
+                    stamps[name] = stamp_of((self.runs / name).stat())
         if len(stamps) < len(keys) and len(every := self._stamps()) > len(stamps):
             # A run may lie in a file of another name, copied there by hand.
             everything = self._of_files(every, wanted)
@@ -103,13 +104,17 @@ class Index:
             return _NOWHERE
 
     def _stamps(self) -> dict[str, Stamp]:
-        """The run files of the folder, sorted by name; those that vanish meanwhile are left out."""
+        """The run files of the folder, sorted by name; those that vanish meanwhile are left out.
+
+        So is what is no file, whatever its name: to read from a pipe may never end.
+        """
         found = {}
         with suppress(OSError), os.scandir(self.runs) as entries:
             for entry in entries:
                 if entry.name.endswith(".parquet") and not entry.name.startswith("."):
                     with suppress(OSError):
-                        found[entry.name] = stamp_of(entry.stat())
+                        if entry.is_file():
+                            found[entry.name] = stamp_of(entry.stat())
         return dict(sorted(found.items()))
 
 

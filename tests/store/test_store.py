@@ -143,6 +143,16 @@ def test_a_file_that_is_not_a_result_is_named_and_left_out(tmp_path, kind):
         assert store.result("bad") is None
 
 
+@pytest.mark.parametrize("kind", ["pipe", "folder", "dead link"])
+def test_what_is_no_file_is_no_run(tmp_path, kind):
+    store = Store(tmp_path)
+    store.write(make_result("good"))
+    other = store.runs / "other.parquet"
+    {"pipe": os.mkfifo, "folder": os.mkdir, "dead link": lambda path: os.symlink("nowhere", path)}[kind](other)
+    assert store.table().column("run_key").to_pylist() == ["good"]
+    assert store.table(run_keys=["good", "other"]).column("run_key").to_pylist() == ["good"]
+
+
 def test_a_folder_that_is_a_file_is_one_sentence(tmp_path):
     (tmp_path / "results").write_text("x")
     with pytest.raises(StoreError, match=r"results folder .*results cannot be written to"):
