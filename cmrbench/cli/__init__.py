@@ -92,6 +92,12 @@ def main() -> None:
         sys.exit(1)
 
 
+_warned: set[str] = set()
+
+
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
-    if category.__module__.startswith("cmrbench"):
-        print(f"warning: {one_line(str(message))}", file=sys.stderr)
+    line = one_line(str(message))
+    # A damaged file is met by whoever reads the folder, several times in one command.
+    if category.__module__.startswith("cmrbench") and line not in _warned:
+        _warned.add(line)
+        print(f"warning: {line}", file=sys.stderr)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +158,14 @@ def test_a_table_without_results_under_the_protocol_says_under_which(folder: Pat
     write(from_table(run("dscmr", {IT: 0.5, TI: 0.4}, spec={"dataset": "wiki"}, protocol="fixed")))
     result = call("--results", folder, "--table", "VII", "--protocol", "fixed")
     assert "no results for table VII under protocol fixed" in str(result.exception)
+
+
+def test_a_damaged_file_is_named_once(folder: Path) -> None:
+    good = Store(folder).files()[0]
+    (folder / "runs" / "bad.parquet").write_text("x")
+    for i in range(80):  # so many that an index is made of them, and read
+        shutil.copy(good, folder / "runs" / f"copy{i}.parquet")
+    command = [sys.executable, "-m", "cmrbench", "report", "--results", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0
+    assert done.stderr.count("bad.parquet is left out") == 1
