@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from cmrbench.store.files import write_parquet
 from cmrbench.store.rows import LEAST, Rows, Stamp, light_schema, read_files, stamp_of
+from cmrbench.store.schema import fault_in
 
 NAME = ".index.parquet"
 
@@ -137,6 +138,8 @@ def _read(path: Path, columns: Sequence[str]) -> Rows | None:
             if not whole or list(stamps) != sorted(stamps):
                 return None
             table = file.read(list(columns)).select(list(columns))
+            if fault_in(table):
+                return None
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
         return None
     typed = pa.schema([schema.field(name) for name in columns], metadata=schema.metadata)

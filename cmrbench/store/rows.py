@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from cmrbench.store.files import StoreWarning, Values, read_held, values_in
-from cmrbench.store.schema import HEAVY, SCHEMA, completed
+from cmrbench.store.schema import HEAVY, SCHEMA, completed, fault_in
 
 LEAST = 64
 """Files that are rather read than kept an index of: so many in all, or so many that the index does not know yet."""
@@ -138,26 +138,33 @@ def read_files(runs: Path, stamps: Mapping[str, Stamp], columns: Sequence[str]) 
     own = [name for name in columns if name in SCHEMA.names]
     ranges = [name for name in columns if name not in SCHEMA.names]
 
+    def joined(tables: Iterable[pa.Table]) -> pa.Table | None:
+        # Completed together, which costs as much as one of them; files of one version have the same columns.
+        alike = groupby(tables, lambda table: tuple(table.column_names))
+        return one_table(completed(one_table(some), own) for _, some in alike)
+
     def read(names: Sequence[str]) -> tuple[pa.Table | None, list[str], list[int], dict[str, str]]:
         tables: dict[str, pa.Table] = {}
-        values: list[Values] = []
+        values: dict[str, Values] = {}
         reasons = {}
         for name in names:
             try:
                 if ranges:
-                    tables[name], lie = values_in(runs / name, own)
-                    values.append(lie)
+                    tables[name], values[name] = values_in(runs / name, own)
                 else:
                     tables[name] = read_held(runs / name, own)
             except FileNotFoundError:
                 continue
             except (OSError, pa.ArrowException, ValueError) as error:
                 reasons[name] = (str(error).splitlines() or [type(error).__name__])[0]
-        # Completed together, which costs as much as one of them; files of one version have the same columns.
-        alike = groupby(tables.values(), lambda table: tuple(table.column_names))
-        table = one_table(completed(one_table(some), own) for _, some in alike)
+        table = joined(tables.values())
+        if table is not None and fault_in(table):
+            faults = {name: fault for name, one in tables.items() if (fault := fault_in(one))}
+            reasons |= faults
+            tables = {name: one for name, one in tables.items() if name not in faults}
+            table = joined(tables.values())
         if ranges and table is not None:
-            table = _with_ranges(table, values)
+            table = _with_ranges(table, [values[name] for name in tables])
         return table, list(tables), [t.num_rows for t in tables.values()], reasons
 
     parts = in_threads(read, list(stamps))

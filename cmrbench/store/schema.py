@@ -104,6 +104,16 @@ SINCE = {"curves": "3", "per_class": "3", "top": "3"}
 
 _KNOWN = (SCHEMA, pa.schema([field for field in SCHEMA if field.name not in SINCE]))
 
+_OF_RUNS = (
+    *("spec_key", "run_key", "method", "params", "preset", "dataset", "dataset_fingerprint", "feature_set", "seed"),
+    *("info", "status", "created"),
+)
+_OF_RECORDS = (
+    *("direction", "query_modality", "gallery_modality", "protocol", "protocol_fingerprint", "gallery_codes"),
+    *("retrieval", "n_query", "n_gallery", "flags"),
+)
+"""Columns without which nothing can be said of a run, or of a row with a metric."""
+
 _STAGES = ("load", "fit", "encode", "evaluate", "total")
 
 
@@ -204,6 +214,36 @@ def _record(row: Mapping[str, Any]) -> Record:
 def is_known(schema: pa.Schema) -> bool:
     """Whether a file with these columns holds a result, of this version or of one that is still read."""
     return any(schema.equals(known) for known in _KNOWN)
+
+
+def fault_in(table: pa.Table) -> str:
+    """What of some columns of result rows nobody can have measured, as a clause; empty if nothing.
+
+    Whatever has the schema passes for a result, by whomever it was written. What it may leave empty is checked here,
+    so that readers need not.
+    """
+    import pyarrow.compute as pc
+
+    held = set(table.column_names)
+    named = [name for name in _OF_RUNS if name in held and table.column(name).null_count]
+    if "metric" in held:
+        measured = pc.is_valid(table.column("metric"))
+        empty = [name for name in _OF_RECORDS if name in held and table.column(name).null_count]
+        named += [name for name in empty if pc.any(pc.and_(pc.is_null(table.column(name)), measured)).as_py()]
+    if named:
+        return f"{', '.join(named)} {'is' if len(named) == 1 else 'are'} empty in some rows"
+    if "flags" in held and pc.list_flatten(table.column("flags")).null_count:
+        return "flags holds empty entries"
+    if "params" in held and not all(map(_is_object, table.column("params").unique().to_pylist())):
+        return "params holds other things than JSON objects"
+    return ""
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def completed(table: pa.Table, columns: Sequence[str] | None = None) -> pa.Table:

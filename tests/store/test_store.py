@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -141,6 +142,37 @@ def test_a_file_that_is_not_a_result_is_named_and_left_out(tmp_path, kind):
     assert table.column("run_key").to_pylist() == ["good"]
     with pytest.warns(StoreWarning):
         assert store.result("bad") is None
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("dataset", None),
+        ("dataset_fingerprint", None),
+        ("method", None),
+        ("info", None),
+        ("direction", None),
+        ("query_modality", None),
+        ("n_query", None),
+        ("flags", None),
+        ("flags", ["a", None]),
+        ("params", "{"),
+        ("params", "[1]"),
+    ],
+)
+@pytest.mark.parametrize("more", [0, 80])
+def test_rows_that_no_run_can_have_left_are_left_out_and_named(tmp_path, column, value, more):
+    store = Store(tmp_path)
+    good = store.write(make_result("good"))
+    for i in range(more):  # so many that an index is made of them
+        shutil.copy(good, store.runs / f"good{i}.parquet")
+    table = to_table(make_result("bad"))
+    field = SCHEMA.field(column)
+    at = SCHEMA.get_field_index(column)
+    store.write_table("bad", table.set_column(at, field, pa.array([value] * table.num_rows, field.type)))
+    with pytest.warns(StoreWarning, match=rf"bad\.parquet is left out: {column} "):
+        found = store.table(["run_key", column, "metric"])
+    assert set(found.column("run_key").to_pylist()) == {"good"}
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "dead link"])
