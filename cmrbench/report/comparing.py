@@ -170,12 +170,22 @@ def _of_board(
             held[one] = values
         for first, second in combinations(held, 2):
             counts = [len(held[one].queries) for one in (first, second)]
-            if counts[0] == counts[1]:
+            if counts[0] == counts[1] and _with_values(held[first], held[second]) < 2:
+                told = f"{first} and {second} have values for fewer than two of the same queries"
+                missing.other.append(f"{board.title}, {column.name}: {told}")
+            elif counts[0] == counts[1]:
                 duels.append(_duel(board, column, (first, second), (held[first], held[second]), scope.changed))
             else:
                 told = f"{first} has values for {counts[0]} queries, {second} for {counts[1]}"
                 missing.other.append(f"{board.title}, {column.name}: {told}")
     return duels
+
+
+def _with_values(first: Values, second: Values) -> int:
+    """How many queries both have a value for."""
+    import numpy as np
+
+    return int(np.isfinite(first.sample().means + second.sample().means).sum())
 
 
 def _duel(

@@ -239,6 +239,15 @@ def test_what_is_missing_in_some_columns_is_a_note() -> None:
 # The command
 
 
+@pytest.mark.parametrize("shown", [[1.0], [1.0, np.nan, np.nan]])
+def test_fewer_than_two_queries_are_told_and_not_compared(shown: list[float]) -> None:
+    def made(method: str, value: float) -> pa.Table:
+        return run(method, [record(IT, value, per_query=tuple(value * x for x in shown))])
+
+    with pytest.raises(CmrbenchError, match="fewer than two of the same queries"):
+        compared(Runs(made("lcm", 0.5), made("cca", 0.4)), "lcm", "cca")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     store = Store(tmp_path / "results")
