@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.names import with_features
 from cmrbench.report.current import NEEDED, RECORD_KEY, codes_of, rows_of, standing, together
-from cmrbench.report.wording import plain, setting
+from cmrbench.report.wording import DETERMINISM_FAULT, plain, setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -208,7 +208,17 @@ def told(faults: Sequence[DeterminismFault], engines: Engines, files_of: FilesOf
 
 
 def checked(store: Store, table: pa.Table) -> pa.Table:
-    """The rows of a store that may share numbers; a `ResultsWarning` for each thing that is wrong with the rest.
+    """`examined`, with a `ResultsWarning` for each thing that is wrong."""
+    kept, lines = examined(store, table)
+    for line in lines:
+        warnings.warn(line, ResultsWarning, stacklevel=2)
+    return kept
+
+
+def examined(store: Store, table: pa.Table) -> tuple[pa.Table, list[str]]:
+    """The rows of a store that may share numbers, and what is wrong with them and the rest, one line each.
+
+    Rows of a run whose copies disagree carry the flag `DETERMINISM_FAULT`.
 
     Parameters
     ----------
@@ -218,9 +228,21 @@ def checked(store: Store, table: pa.Table) -> pa.Table:
         All its rows, with at least `COLUMNS`.
     """
     kept, engines = of_one_engine(table)
-    for line in told(determinism_faults(table), engines, store.files_of):
-        warnings.warn(line, ResultsWarning, stacklevel=2)
-    return kept
+    found = determinism_faults(table)
+    return _flagged(kept, {fault.run_key for fault in found}), told(found, engines, store.files_of)
+
+
+def _flagged(table: pa.Table, run_keys: set[str]) -> pa.Table:
+    import pyarrow as pa
+
+    if not run_keys or "flags" not in table.column_names:
+        return table
+    at = table.column_names.index("flags")
+    flags = [
+        [*(listed or ()), DETERMINISM_FAULT] if key in run_keys else listed
+        for key, listed in zip(table.column("run_key").to_pylist(), table.column("flags").to_pylist(), strict=True)
+    ]
+    return table.set_column(at, table.schema.field(at), pa.array(flags, table.schema.field(at).type))
 
 
 def _files(names: Sequence[str]) -> str:

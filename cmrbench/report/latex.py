@@ -30,6 +30,7 @@ _SPECIAL = str.maketrans(
         "‡": r"\ddag{}",
         "§": r"\S{}",
         "¶": r"\P{}",
+        "‼": "!!",
         "◊": r"$\diamond$",
         "△": r"$\triangle$",
         "▽": r"$\bigtriangledown$",

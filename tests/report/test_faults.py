@@ -75,6 +75,19 @@ def test_the_report_names_run_metric_values_and_files(tmp_path: Path) -> None:
         read_results(tmp_path)
 
 
+def test_tables_mark_the_rows_of_a_fault(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write_table("a", measured("cca", 0.5, key="a"))
+    store.write_table("merged", measured("cca", 0.25, key="a"))
+    store.write_table("b", measured("kcca", 0.75, key="b"))
+    with pytest.warns(ResultsWarning):
+        [board] = leaderboards(read_results(tmp_path))
+    assert {row.method: "‼" in row.marks for row in board.rows if row.method} == {"cca": True, "kcca": False}
+    assert [note.text for note in board.notes if note.mark == "‼"] == [
+        "determinism fault: one of its runs is there several times, with different values"
+    ]
+
+
 def test_texts_of_faults_are_one_plain_line() -> None:
     one, other = (run("cca", {IT: value}, key="a", spec={"dataset": "wi\nki\x1b[31m"}) for value in (0.5, 0.6))
     faults = determinism_faults(concat([one, other]))

@@ -109,7 +109,7 @@ def build_site(store: Store, options: SiteOptions) -> Site:
         raise CmrbenchError(
             f"{store.folder} holds no results yet: make some with `cmrbench run --results {store.folder}`"
         )
-    table, doubts = _of_one_engine(table, store)
+    table, doubts = faults.examined(store, table)
     boards = tested(leaderboards(table, options.datasets or None, all_metrics=True, spans=True), store)
     runs = [run for run in collect.runs_of(table) if not options.datasets or run["dataset"] in set(options.datasets)]
     chosen = _with_pages(runs, boards, options.most_run_pages)
@@ -145,12 +145,6 @@ def build_site(store: Store, options: SiteOptions) -> Site:
         "library_packed": page.packed_library(),
     }
     return Site(_rendered(index, context, work), run_pages(store, chosen), tuple(work.notes))
-
-
-def _of_one_engine(table: pa.Table, store: Store) -> tuple[pa.Table, list[str]]:
-    """The rows that may share numbers, and what is wrong with the rest, as the page says it."""
-    kept, engines = faults.of_one_engine(table)
-    return kept, faults.told(faults.determinism_faults(table), engines, store.files_of)
 
 
 def _rendered(template: Any, context: dict[str, Any], work: _Page) -> str:
