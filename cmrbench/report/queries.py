@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-WHICH = ("protocol_fingerprint", "gallery_codes", "retrieval", "metric", "bits", "direction")
+WHICH = (
+    *("dataset_fingerprint", "feature_set", "protocol_fingerprint", "gallery_codes", "retrieval", "metric", "bits"),
+    "direction",
+)
 """Columns that tell the records of one method's runs with one seed apart."""
 
 COLUMNS = ("run_key", "created", "query_modality", "seed", *WHICH, "info", "per_query")
@@ -38,16 +41,18 @@ class RunTables(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where one number of a leaderboard comes from, within the runs of its row.
+    """Where one number of a leaderboard comes from, within the runs of its row, which may be on several datasets.
 
     Attributes
     ----------
-    protocol_fingerprint, gallery_codes, retrieval, metric : str
+    dataset_fingerprint, feature_set, protocol_fingerprint, gallery_codes, retrieval, metric : str
     bits : int or None
     directions : tuple of str
         Those that are averaged.
     """
 
+    dataset_fingerprint: str
+    feature_set: str
     protocol_fingerprint: str
     gallery_codes: str
     retrieval: str
@@ -58,12 +63,14 @@ class Place:
     @classmethod
     def of(cls, key: TableKey, retrieval: str, bits: int | None, directions: Sequence[str]) -> Place:
         """The place of a number in a column with that key."""
-        return cls(key.protocol_fingerprint, key.gallery_codes, retrieval, key.metric, bits, tuple(directions))
+        measured = key.protocol_fingerprint, key.gallery_codes, retrieval, key.metric
+        return cls(key.dataset_fingerprint, key.feature_set, *measured, bits, tuple(directions))
 
     @property
     def where(self) -> tuple[Any, ...]:
         """As `WHICH`, without the direction."""
-        return self.protocol_fingerprint, self.gallery_codes, self.retrieval, self.metric, self.bits
+        data = self.dataset_fingerprint, self.feature_set
+        return *data, self.protocol_fingerprint, self.gallery_codes, self.retrieval, self.metric, self.bits
 
 
 @dataclass(frozen=True)

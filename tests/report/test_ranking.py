@@ -17,7 +17,7 @@ import pytest
 from report_tables import IT, TI, record, row, run, table
 
 from cmrbench.core.hashing import digest
-from cmrbench.report import leaderboards, ranking, render
+from cmrbench.report import leaderboards, named_tables, ranking, render
 from cmrbench.report.model import Leaderboard
 from cmrbench.report.queries import Place, Queries
 from cmrbench.statistics.moderation import moderated
@@ -26,6 +26,7 @@ from cmrbench.statistics.paired import p_values, paired_test
 from cmrbench.statistics.sample import Sample
 from cmrbench.store.store import Store
 
+EMOJI = (digest("emoji", 64), "default")
 QUERIES = 120
 RNG = np.random.default_rng(0)
 EASE = RNG.beta(0.5, 1.0, QUERIES) * 0.8
@@ -189,6 +190,24 @@ def test_without_values_of_queries_the_printed_digits_decide(lacking: str) -> No
         assert "1 by printed digits" in rule(board)
 
 
+def test_datasets_under_one_protocol_are_tested_each_by_its_own_values() -> None:
+    def on(dataset: str, method: str, values: np.ndarray, feature_set: str = "default") -> pa.Table:
+        made = record(IT, float(values.mean()), per_query=tuple(values.tolist()))
+        return run(method, [made], spec={"dataset": dataset, "feature_set": feature_set})
+
+    places = [("wiki", "default"), ("wiki", "clip"), ("pascal", "default")]
+    runs = [
+        on(d, m, noisy(0.1 * (m == "lcm") + 0.02 * i, 3 * i), f)
+        for i, (d, f) in enumerate(places)
+        for m in ("lcm", "drcl")
+    ]
+    store = Runs(*runs)
+    (board,) = ranking.tested(named_tables(store.table(), "drcl3")["drcl3"], store)
+    assert "Holm over 3 comparisons" in rule(board)
+    assert "printed digits" not in rule(board)
+    assert sum(cell.p_best is not None for r in board.rows for cell in r.cells) == 3
+
+
 def test_values_of_other_queries_are_not_compared() -> None:
     short = noisy(0.1, 2)[:50]
     low = Runs(scored("lcm", noisy(0.1, 1)), scored("drcl", short - 0.2), scored("cca", noisy(0.05, 3)))
@@ -254,7 +273,7 @@ def test_directions_with_different_queries_stand_side_by_side() -> None:
     a = {IT: noisy(0.1, 1), TI: noisy(0.0, 2)[:40]}
     made = run("lcm", [record(d, float(v.mean()), per_query=tuple(v.tolist())) for d, v in a.items()])
     queries = Queries(Runs(made), made.column("run_key").to_pylist())
-    place = Place("p" * 16, "function", "cosine", "mAP@all", None, (IT, TI))
+    place = Place(*EMOJI, "p" * 16, "function", "cosine", "mAP@all", None, (IT, TI))
     found = queries.get(made.column("run_key").to_pylist()[:1], place)
     assert found is not None
     assert found.values.shape == (1, QUERIES + 40)
@@ -268,7 +287,7 @@ def test_the_newest_run_of_a_seed_counts() -> None:
         listed = [record(IT, shift, per_query=(shift, shift))]
         made.append(run("lcm", listed, created=f"2026-01-0{day}T00:00:00+00:00", key=str(day)))
     keys = [run_key for one in made for run_key in one.column("run_key").to_pylist()]
-    place = Place("p" * 16, "function", "cosine", "mAP@all", None, (IT,))
+    place = Place(*EMOJI, "p" * 16, "function", "cosine", "mAP@all", None, (IT,))
     found = Queries(Runs(*made), keys).get(keys, place)
     assert found is not None
     assert found.values.tolist() == [[0.1, 0.1]]
