@@ -35,7 +35,7 @@ def check_engine(expected: Sequence[Row], rows: Sequence[Row], baseline: Baselin
             "the results do not say which version of the engine measured them, as the baseline does "
             f"({_version(baseline.engine)}): {_ANEW}"
         )
-    writer = plain(f" (written by cmrbench {baseline.version})") if baseline.version else ""
+    writer = f", written by cmrbench {plain(baseline.version)}," if baseline.version else ""
     which = f"the baseline{writer} was measured by {_version(baseline.engine)} of the engine"
     which += f", the results by {_version(found)}"
     if found != ENGINE:
