@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 LOG_WIDTH = 110
 LEAST_WIDTH = 80
-_CONTROLS = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160))}
+_DIRECTIONS = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_CONTROLS = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160), *_DIRECTIONS)}
 
 
 def console(least: int = LEAST_WIDTH) -> Console:
@@ -38,7 +39,9 @@ def console(least: int = LEAST_WIDTH) -> Console:
 
 
 def one_line(text: str) -> str:
-    """The text with control characters written out: names in hostile files must neither break lines nor a terminal."""
+    """The text with control characters written out: names in hostile files must not break lines or a terminal, nor
+    turn around the text that stands behind them.
+    """
     return text.translate(_CONTROLS)
 
 

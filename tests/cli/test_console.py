@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cmrbench.cli.console import one_line
+
 COMMAND = (sys.executable, "-m", "cmrbench")
 
 
@@ -70,3 +72,7 @@ def test_a_narrow_terminal_hides_nothing():
     assert process.wait() == 0
     for word in ("openclipart_tags", "939/161/155/312", "fetch, rest by hand", "embedded", "generated"):
         assert word in shown.decode(), word
+
+
+def test_a_line_of_hostile_text_stays_one_line_in_its_direction():
+    assert one_line("a\x1b[31mb\nc\u202egnp.exe\u2066d\u2028é 中") == r"a\x1b[31mb\nc\u202egnp.exe\u2066d\u2028é 中"
