@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cmrbench.core.names import with_features
 from cmrbench.report.current import NEEDED, RECORD_KEY, codes_of, rows_of, standing, together
-from cmrbench.report.wording import DETERMINISM_FAULT, plain, setting
+from cmrbench.report.wording import DETERMINISM_FAULT, OLDER_ENGINE, plain, setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,7 +134,7 @@ def of_one_engine(table: pa.Table) -> tuple[pa.Table, Engines]:
 
     if not table.num_rows:
         return table, Engines({})
-    versions = pc.fill_null(pc.map_lookup(table.column("environment"), "engine", "first"), "").cast(pa.string())
+    versions = engine_of(table)
     if len(versions.unique()) == 1:
         return table, Engines({})
     numbered = table.select(list(COLUMNS[:-1])).append_column("engine", versions)
@@ -218,7 +218,7 @@ def checked(store: Store, table: pa.Table) -> pa.Table:
 def examined(store: Store, table: pa.Table) -> tuple[pa.Table, list[str]]:
     """The rows of a store that may share numbers, and what is wrong with them and the rest, one line each.
 
-    Rows of a run whose copies disagree carry the flag `DETERMINISM_FAULT`.
+    Rows of a run whose copies disagree carry the flag `DETERMINISM_FAULT`, those of an older engine `OLDER_ENGINE`.
 
     Parameters
     ----------
@@ -229,17 +229,39 @@ def examined(store: Store, table: pa.Table) -> tuple[pa.Table, list[str]]:
     """
     kept, engines = of_one_engine(table)
     found = determinism_faults(table)
-    return _flagged(kept, {fault.run_key for fault in found}), told(found, engines, store.files_of)
+    kept = _flagged(kept, DETERMINISM_FAULT, {fault.run_key for fault in found})
+    kept = _flagged(kept, OLDER_ENGINE, _of_older(kept, engines))
+    return kept, told(found, engines, store.files_of)
 
 
-def _flagged(table: pa.Table, run_keys: set[str]) -> pa.Table:
+def _of_older(table: pa.Table, engines: Engines) -> set[str]:
+    """The run keys of what is shown and was not measured by the newest version."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    _, *older = [name for name, runs in engines.runs.items() if runs] or [""]
+    if not older:
+        return set()
+    measured = table.filter(pc.is_in(engine_of(table), value_set=pa.array(older, pa.string())))
+    return set(measured.column("run_key").to_pylist())
+
+
+def engine_of(table: pa.Table) -> pa.ChunkedArray:
+    """The version of the engine that measured each row, ``""`` where it was not kept."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.fill_null(pc.map_lookup(table.column("environment"), "engine", "first"), "").cast(pa.string())
+
+
+def _flagged(table: pa.Table, flag: str, run_keys: set[str]) -> pa.Table:
     import pyarrow as pa
 
     if not run_keys or "flags" not in table.column_names:
         return table
     at = table.column_names.index("flags")
     flags = [
-        [*(listed or ()), DETERMINISM_FAULT] if key in run_keys else listed
+        [*(listed or ()), flag] if key in run_keys else listed
         for key, listed in zip(table.column("run_key").to_pylist(), table.column("flags").to_pylist(), strict=True)
     ]
     return table.set_column(at, table.schema.field(at), pa.array(flags, table.schema.field(at).type))

@@ -31,6 +31,7 @@ _SPECIAL = str.maketrans(
         "§": r"\S{}",
         "¶": r"\P{}",
         "‼": "!!",
+        "◁": r"$\triangleleft$",
         "◊": r"$\diamond$",
         "△": r"$\triangle$",
         "▽": r"$\bigtriangledown$",

@@ -13,12 +13,19 @@ from cmrbench.core.names import registered_part
 DETERMINISM_FAULT = "determinism-fault"
 """Flag of rows of a run that is in the store several times, with different values."""
 
+OLDER_ENGINE = "older-engine"
+"""Flag of rows that an older version of the evaluation engine measured than others of the same results."""
+
 FLAG_MARKS = {
     "label-reading": ("†", "reads the gallery's labels when it ranks; not comparable with methods that do not"),
     "learned-codes": ("‡", "gallery codes were learned for these very items in training, not computed by the model"),
     "test-selected": ("§", "epoch or parameters were chosen on the test items"),
     "transductive": ("¶", "the test items' features were used in training"),
     DETERMINISM_FAULT: ("‼", "determinism fault: one of its runs is there several times, with different values"),
+    OLDER_ENGINE: (
+        "◁",
+        "measured by an older version of the evaluation engine; not comparable with newer rows",
+    ),
 }
 """Flags of records: symbol and explanation."""
 

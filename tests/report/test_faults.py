@@ -88,6 +88,17 @@ def test_tables_mark_the_rows_of_a_fault(tmp_path: Path) -> None:
     ]
 
 
+def test_tables_mark_the_rows_of_an_older_engine(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for method, engine in (("cca", "1"), ("kcca", "2"), ("lcm", None)):
+        store.write_table(method, measured(method, 0.5, engine, key=method))
+    with pytest.warns(ResultsWarning, match="several versions"):
+        [board] = leaderboards(read_results(tmp_path))
+    marked = {row.method for row in board.rows if "◁" in row.marks}
+    assert marked == {"cca", "lcm"}
+    assert "older version" in {note.mark: note.text for note in board.notes}["◁"]
+
+
 def test_texts_of_faults_are_one_plain_line() -> None:
     one, other = (run("cca", {IT: value}, key="a", spec={"dataset": "wi\nki\x1b[31m"}) for value in (0.5, 0.6))
     faults = determinism_faults(concat([one, other]))
