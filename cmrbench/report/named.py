@@ -9,6 +9,7 @@ from cmrbench.core.errors import UnknownNameError
 from cmrbench.report.codes import CODES_COLUMNS, codes_tables
 from cmrbench.report.model import Leaderboard
 from cmrbench.report.papers import PAPER_COLUMNS, Wish, paper_tables, table_names
+from cmrbench.report.selection import check_protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,7 +57,11 @@ def _made(table: pa.Table, name: str, wish: Wish, with_others: bool) -> list[Lea
     # Beside other tables, a dataset may be one of the papers' that was not run.
     held = set(table.column("dataset").unique().to_pylist())
     datasets = [one for one in wish.datasets if one in held] if with_others else list(wish.datasets)
-    return codes_tables(table, datasets) if datasets or not wish.datasets else []
+    boards = codes_tables(table, datasets) if datasets or not wish.datasets else []
+    if wish.protocol is None:
+        return boards
+    check_protocol(table, wish.protocol)
+    return [board for board in boards if board.key.protocol == wish.protocol]
 
 
 def named_table(table: pa.Table, name: str, datasets: Sequence[str] = ()) -> list[Leaderboard]:

@@ -35,6 +35,18 @@ def of_datasets(table: pa.Table, datasets: Sequence[str] | None) -> pa.Table:
     return table.filter(pc.is_in(table.column("dataset"), value_set=pa.array(datasets, pa.string())))
 
 
+def check_protocol(table: pa.Table, protocol: str) -> None:
+    """Refuse a protocol that is none of those of some results; where there are none, any will do.
+
+    Raises
+    ------
+    UnknownNameError
+    """
+    protocols = {name for name in table.column("protocol").unique().to_pylist() if name}
+    if protocols and protocol not in protocols:
+        raise UnknownNameError("protocol", protocol, protocols, "(looked in the results)")
+
+
 def of_metric(table: pa.Table, metric: str | None, headline: str, *, spans: bool = False) -> pa.Table:
     """The rows of a metric and those of unfinished runs.
 

@@ -120,6 +120,15 @@ def test_codes_of_other_data_or_protocols_are_other_tables(other):
     assert {board.key.dataset for board in boards} == {"emoji"}
 
 
+def test_codes_of_one_protocol_only(table):
+    other = run("batch", [record(IT, 0.5, codes=LOOKS, protocol="fixed")], spec={"bits": 8}, info={"output": "hash"})
+    both = results(table, other)
+    boards = named_tables(both, "codes", Wish(protocol="fixed"))["codes"]
+    assert [(board.key.protocol, board.columns[0].bits) for board in boards] == [("fixed", 8)]
+    with pytest.raises(UnknownNameError, match="fixed"):
+        named_tables(both, "codes", Wish(protocol="fixd"))
+
+
 def test_what_is_undefined_is_not_a_number():
     looks = replace(LOOKS, ties_at_50=math.nan)
     (board,) = named_table(

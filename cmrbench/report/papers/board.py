@@ -25,6 +25,7 @@ from cmrbench.report.papers.printed import (
 )
 from cmrbench.report.papers.spec import PaperTable, directions_of, read_table, table_names
 from cmrbench.report.rows import Notes, with_ranks
+from cmrbench.report.selection import check_protocol
 from cmrbench.report.spans import SECONDS, smaller_is_better
 from cmrbench.report.wording import plain
 
@@ -105,9 +106,8 @@ def _check(table: pa.Table, wish: Wish) -> None:
     for name in wish.datasets:
         if name not in known:
             raise UnknownNameError("dataset", name, known, "(looked in the results and in the papers' tables)")
-    protocols = {name for name in table.column("protocol").unique().to_pylist() if name}
-    if wish.protocol is not None and protocols and wish.protocol not in protocols:
-        raise UnknownNameError("protocol", wish.protocol, protocols, "(looked in the results)")
+    if wish.protocol is not None:
+        check_protocol(table, wish.protocol)
 
 
 def _of_datasets(places: Sequence[Place], wish: Wish) -> list[Place]:
