@@ -71,9 +71,10 @@ class Values:
 def values_in(path: Path, columns: Sequence[str]) -> tuple[pa.Table, Values]:
     """As `read_held`, and where the values of queries lie: proved by comparing the bytes with what a reader finds."""
     import numpy as np
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with open(path, "rb") as handle, pq.ParquetFile(handle) as file:
+    with pa.OSFile(str(path)) as handle, pq.ParquetFile(handle) as file:
         wanted = {*columns, "per_query"}
         table = file.read([name for name in _held(file) if name in wanted], use_threads=False)
         listed = table.column("per_query").combine_chunks()

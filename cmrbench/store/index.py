@@ -126,7 +126,8 @@ _NOWHERE = Stamp(-1, -1, -1)
 def _read(path: Path, columns: Sequence[str]) -> Rows | None:
     schema = light_schema()
     try:
-        with open(path, "rb") as handle, pq.ParquetFile(handle) as file:
+        # Arrow's own file: threads that let go of one of Python's while the interpreter ends abort the process.
+        with pa.OSFile(str(path)) as handle, pq.ParquetFile(handle) as file:
             told = json.loads((file.schema_arrow.metadata or {})[_MARK])
             if told["version"] != _VERSION or not file.schema_arrow.equals(schema):
                 return None
