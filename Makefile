@@ -1,6 +1,7 @@
 # make run   the quick suite on the embedded dataset, from nothing but a package index
 # make test  lint, types and tests
 # make gate  the fast deterministic methods against results/baseline.parquet
+# make leaderboards  what results/ publishes: all methods on wiki, emoji and openclipart; takes an hour or more
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 # Tests read the datasets that are not in the repository from here; without it they are skipped with the reason.
 export CMRBENCH_TEST_DATA
 
-.PHONY: run test lint gate baseline clean
+.PHONY: run test lint gate baseline leaderboards clean
 
 run: $(VENV)/.installed
 	$(BIN)/cmrbench run --suite quick --results results
@@ -29,6 +30,15 @@ gate: $(VENV)/.installed
 baseline: $(VENV)/.installed
 	$(BIN)/cmrbench run --suite fast --results build/gate
 	$(BIN)/cmrbench gate --update --baseline results/baseline.parquet --results build/gate
+
+leaderboards: $(VENV)/.installed
+	$(BIN)/cmrbench run --suite leaderboards --results build/leaderboards
+	for dataset in wiki emoji openclipart; do \
+	    $(BIN)/cmrbench report --results build/leaderboards --dataset $$dataset \
+	        --output results/leaderboards/$$dataset.md || exit 1; \
+	done
+	$(BIN)/cmrbench report --results build/leaderboards --table all --published --format md --output results/tables
+	$(BIN)/python -m tools.make_results_page --results build/leaderboards
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

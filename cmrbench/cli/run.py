@@ -198,12 +198,12 @@ def _print_plan(plan: Plan) -> None:
 
 def _conclude(plan: Plan, store: Any, unstored: Sequence[str], name: str) -> int:
     """Print the leaderboards and what is missing; the exit code."""
-    from cmrbench.report import print_leaderboards
+    from cmrbench.report import TABLE_COLUMNS, print_leaderboards
     from cmrbench.run.api import rows_of
 
     out = console(least=0)
-    table = rows_of(store, plan.runs)
-    print_leaderboards(out, table, name)
+    table = rows_of(store, plan.runs, TABLE_COLUMNS)
+    print_leaderboards(out, table, name, store)
     status = dict(zip(table.column("run_key").to_pylist(), table.column("status").to_pylist(), strict=True))
     failed = [r for r in plan.runs if not is_settled(status.get(r.run_key))]
     declined = sum(s == "declined" for s in status.values())

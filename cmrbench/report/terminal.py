@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from cmrbench.report.build import leaderboards
 from cmrbench.report.model import LEGEND, Cell, Leaderboard, Row, superscript
 from cmrbench.report.named import named_table
+from cmrbench.report.queries import RunTables
+from cmrbench.report.ranking import tested
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,13 +26,15 @@ _GAP = 3
 _COSTS = (("Fit", "(s)"), ("Peak", "(MiB)"))
 
 
-def print_leaderboards(console: Console, table: pa.Table, name: str = "") -> None:
+def print_leaderboards(console: Console, table: pa.Table, name: str = "", store: RunTables | None = None) -> None:
     """Print the headline leaderboards of a results table (schema of `cmrbench.store.schema`), or the named table.
 
-    Of a paper's table, only the datasets that the results hold are shown.
+    Of a paper's table, only the datasets that the results hold are shown. `store` is where the table comes from: its
+    values of single queries tell what is bold; without it the printed digits do.
     """
     held = table.column("dataset").unique().to_pylist()
-    print_boards(console, named_table(table, name, held) if name else leaderboards(table))
+    boards = named_table(table, name, held) if name else leaderboards(table)
+    print_boards(console, boards if store is None else tested(boards, store))
 
 
 def document(leaderboards: Sequence[Leaderboard]) -> str:
