@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from cmrbench.cli.console import console, write_output
-from cmrbench.cli.parsing import complete_datasets, complete_methods, integers, metric_name, names
+from cmrbench.cli.parsing import all_names, complete_datasets, complete_methods, integers, known_format, metric_name
 from cmrbench.cli.report import read_results
-from cmrbench.core.errors import CmrbenchError, UnknownNameError, UsageError
+from cmrbench.core.errors import CmrbenchError, UsageError
 
 if TYPE_CHECKING:
     from cmrbench.report.comparison import Query
@@ -56,10 +56,7 @@ def compare_command(
     Two methods: difference, 95 % intervals, tests, queries won and lost, where the variance comes from, and the
     queries that changed most. Three or more: rank groups by pairwise tests, and average ranks over datasets.
     """
-    if as_json and format not in (None, "json"):
-        raise UsageError(f"--json and --format {format} exclude each other: give one of them")
-    if format is not None and format not in _FORMATS:
-        raise UnknownNameError("format", format, _FORMATS)
+    asked = known_format(format, as_json, _FORMATS)
     named = [part for text in methods for part in _split(text)]
     if len(named) < 2:
         raise UsageError(f"compare needs two methods or more, not {len(named)}: cmrbench compare lcm drcl")
@@ -68,7 +65,7 @@ def compare_command(
     from cmrbench.store.store import Store
 
     scope = Scope(
-        datasets=tuple(name for given in dataset for name in names(given, "--dataset")),
+        datasets=all_names(dataset, "--dataset"),
         metric=metric_name(metric) if metric else None,
         bits=integers(bits, "--bits"),
         protocol=protocol,
@@ -76,7 +73,7 @@ def compare_command(
         changed=queries,
     )
     found = compare(read_results(results), Store(results), named, scope)
-    shown = "json" if as_json else format or ("text" if output is None and sys.stdout.isatty() else "md")
+    shown = asked or ("text" if output is None and sys.stdout.isatty() else "md")
     if shown == "text" and output is None and sys.stdout.isatty():
         compare_output.print_comparison(console(least=0), found, query_label)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from cmrbench.core.errors import UnknownNameError, UsageError
@@ -21,6 +21,20 @@ def names(text: str | None, option: str) -> tuple[str, ...]:
     if not all(parts):
         raise UsageError(f"{option} {text!r} holds an empty name: separate names by single commas")
     return tuple(parts)
+
+
+def all_names(given: Iterable[str], option: str) -> tuple[str, ...]:
+    """The names of an option that may be given several times, each time with several names."""
+    return tuple(name for text in given for name in names(text, option))
+
+
+def known_format(format: str | None, as_json: bool, known: Sequence[str]) -> str | None:
+    """The one format that ``--format`` or ``--json`` asks for; None where neither is given."""
+    if as_json and format not in (None, "json"):
+        raise UsageError(f"--json and --format {format} exclude each other: give one of them")
+    if format is not None and format not in known:
+        raise UnknownNameError("format", format, known)
+    return "json" if as_json else format
 
 
 def integers(text: str | None, option: str) -> tuple[int, ...]:

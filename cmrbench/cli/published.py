@@ -9,13 +9,14 @@ import typer
 
 from cmrbench.cli.console import console, write_output
 from cmrbench.cli.parsing import (
+    all_names,
     complete_datasets,
     complete_papers,
     complete_published_methods,
     complete_published_tables,
-    names,
+    known_format,
 )
-from cmrbench.core.errors import CmrbenchError, UnknownNameError, UsageError
+from cmrbench.core.errors import CmrbenchError, UnknownNameError
 
 _FORMATS = ("text", "md", "csv", "json")
 
@@ -53,20 +54,17 @@ def published_command(
 
     Without a method, dataset, paper or table: an overview. CSV always has every number.
     """
-    if as_json and format not in (None, "json"):
-        raise UsageError(f"--json and --format {format} exclude each other: give one of them")
-    if format is not None and format not in _FORMATS:
-        raise UnknownNameError("format", format, _FORMATS)
+    asked_for = known_format(format, as_json, _FORMATS)
     from cmrbench.cli import published_output
     from cmrbench.published.ledger import ledger, narrowed
     from cmrbench.published.overview import overview
 
-    shown = "json" if as_json else format or ("text" if output is None and sys.stdout.isatty() else "md")
+    shown = asked_for or ("text" if output is None and sys.stdout.isatty() else "md")
     named = {
-        "methods": _listed(method, "--method"),
-        "datasets": tuple(map(_dataset, _listed(dataset, "--dataset"))),
-        "papers": _listed(paper, "--paper"),
-        "tables": _listed(table, "--table"),
+        "methods": all_names(method, "--method"),
+        "datasets": tuple(map(_dataset, all_names(dataset, "--dataset"))),
+        "papers": all_names(paper, "--paper"),
+        "tables": all_names(table, "--table"),
     }
     if not any(named.values()) and not everything and shown != "csv":
         if shown == "text" and output is None:
@@ -87,10 +85,6 @@ def published_command(
         published_output.print_entries(console(), entries)
     else:
         write_output(published_output.document(entries, shown), output)
-
-
-def _listed(given: list[str], option: str) -> tuple[str, ...]:
-    return tuple(name for text in given for name in names(text, option))
 
 
 def _is_registered(name: str) -> bool:

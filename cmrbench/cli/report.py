@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from cmrbench.cli.console import console, write_output
-from cmrbench.cli.parsing import complete_datasets, complete_tables, metric_name, names
-from cmrbench.core.errors import CmrbenchError, UnknownNameError, UsageError
+from cmrbench.cli.parsing import all_names, complete_datasets, complete_tables, known_format, metric_name, names
+from cmrbench.core.errors import CmrbenchError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +73,7 @@ def report_command(
 
         if format or as_json or table or metric or all_metrics or span or published or protocol or watch or output:
             raise UsageError("--html and --open make a page of everything: only --results and --dataset go with them")
-        write_site(results, html, [name for given in dataset for name in names(given, "--dataset")], opened=open_)
+        write_site(results, html, list(all_names(dataset, "--dataset")), opened=open_)
         return
     formats = _formats(format, as_json)
     if len(formats) > 1 and output is None:
@@ -89,7 +89,7 @@ def report_command(
     from cmrbench.report.ranking import tested
     from cmrbench.store.store import Store
 
-    wanted = tuple(name for given in dataset for name in names(given, "--dataset"))
+    wanted = all_names(dataset, "--dataset")
     store = Store(results)
 
     def make(found: pa.Table) -> dict[str, list[Leaderboard]]:
@@ -118,13 +118,8 @@ def report_command(
 
 def _formats(format: str | None, as_json: bool) -> tuple[str, ...]:
     """The formats that were asked for; none where the output decides."""
-    if as_json and format not in (None, "json"):
-        raise UsageError(f"--json and --format {format} exclude each other: give one of them")
-    formats = ("json",) if as_json else tuple(dict.fromkeys(names(format, "--format")))
-    for one in formats:
-        if one not in _FORMATS:
-            raise UnknownNameError("format", one, _FORMATS)
-    return formats
+    several = [format] if as_json else names(format, "--format")
+    return tuple(filter(None, dict.fromkeys(known_format(one, as_json, _FORMATS) for one in several)))
 
 
 def _columns(table: str | None) -> Sequence[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from cmrbench.core.files import whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,16 +113,8 @@ def write_parquet(table: pa.Table, path: Path, **options: Any) -> None:
     """Write a table so that `path` is either the old file or the whole new one, whatever happens."""
     import pyarrow.parquet as pq
 
-    temporary = path.parent / f".tmp-{secrets.token_hex(8)}.parquet"
-    try:
-        with open(temporary, "xb") as out:
-            pq.write_table(table, out, **{"compression": "zstd", **options})
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with whole(path) as out:
+        pq.write_table(table, out, **{"compression": "zstd", **options})
 
 
 @cache
