@@ -120,21 +120,21 @@ def _sections(rows: Sequence[RowDict], store: Store) -> Iterator[str]:
     places: dict[str, list[Leaderboard]] = defaultdict(list)
     for board in boards:
         places[with_features(board.key.dataset, board.key.feature_set)].append(board)
-    yield from _digest(places, store)
+    picks = {id(board): [_pick(board, j, store) for j in range(len(board.columns))] for board in boards}
+    yield from _digest(places, picks)
     for name, of_place in places.items():
         yield f"### {escape(name)}"
         yield ""
         yield f"| {' | '.join(HEADS)} |"
         yield f"|{' :-- |' * len(HEADS)}"
         for board in of_place:
-            for j in range(len(board.columns)):
-                pick = _pick(board, j, store)
+            for j, pick in enumerate(picks[id(board)]):
                 if pick is not None:
                     yield _line(board, j, pick)
         yield ""
 
 
-def _digest(places: Mapping[str, Sequence[Leaderboard]], store: Store) -> Iterator[str]:
+def _digest(places: Mapping[str, Sequence[Leaderboard]], picks: Mapping[int, Sequence[Pick | None]]) -> Iterator[str]:
     """One line for each purpose, one column for each dataset: the best and what cannot be told apart from it."""
     yield f"| what | {' | '.join(map(escape, places))} |"
     yield f"| :-- |{' :-- |' * len(places)}"
@@ -145,7 +145,7 @@ def _digest(places: Mapping[str, Sequence[Leaderboard]], store: Store) -> Iterat
             fitting = [b for b in boards if b.title == category and b.key.gallery_codes == "function"]
             board = max(fitting, key=lambda b: "train" in b.key.protocol, default=None)
             j = _usual(board) if board else None
-            pick = _pick(board, j, store) if board and j is not None else None
+            pick = picks[id(board)][j] if j is not None else None
             cells.append(_short(pick, j) if pick is not None and j is not None else "—")
         size = f", {DIGEST_BITS} bits" if category.endswith("hash") else ""
         yield f"| {what}{size} | {' | '.join(cells)} |"
